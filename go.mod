@@ -1,0 +1,7 @@
+module github.com/jobhook/jobhook
+
+go 1.26
+
+ignore ./node_modules
+
+ignore ./cdk.out

@@ -1,0 +1,265 @@
+package job
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Batch holds the attributes of a batch record (SerpWow's words).
+type Batch struct {
+	Name                    string     `json:"name"`
+	StartedAt               Instant    `json:"started_at"`
+	EndedAt                 Instant    `json:"ended_at"`
+	SearchesTotal           int        `json:"searches_total"`
+	SearchesCompleted       int        `json:"searches_completed"`
+	SearchesFailed          int        `json:"searches_failed"`
+	NotificationWebhook     string     `json:"notification_webhook"`
+	NotificationAsJSON      bool       `json:"notification_as_json"`
+	NotificationAsJSONLines bool       `json:"notification_as_jsonlines"`
+	NotificationAsCSV       bool       `json:"notification_as_csv"`
+	NotificationCSVFields   string     `json:"notification_csv_fields"`
+	ResultSet               *ResultSet `json:"result_set"`
+}
+
+// Scraping holds the attributes of a scraping job record (Web Scraper Cloud's words).
+type Scraping struct {
+	SitemapID         Text       `json:"sitemap_id"`
+	SitemapName       string     `json:"sitemap_name"`
+	CustomID          Text       `json:"custom_id"`
+	JobsScheduled     int        `json:"jobs_scheduled"`
+	JobsExecuted      int        `json:"jobs_executed"`
+	JobsFailed        int        `json:"jobs_failed"`
+	JobsEmpty         int        `json:"jobs_empty"`
+	StoredRecordCount int        `json:"stored_record_count"`
+	TimeCreated       int64      `json:"time_created"` // unix seconds
+	ResultSet         *ResultSet `json:"result_set"`
+}
+
+// Pipeline holds the attributes of a pipeline record (HKube's words).
+type Pipeline struct {
+	Name        string          `json:"name"`
+	Webhooks    PipelineHooks   `json:"webhooks"`
+	Options     PipelineOptions `json:"options"`
+	Level       Level           `json:"level"`
+	Progress    *json.Number    `json:"progress"` // per cent, 0 to 100
+	Details     string          `json:"details"`
+	ActiveNodes []ActiveNode    `json:"activeNodes"`
+	Nodes       json.RawMessage `json:"nodes"`
+	Result      []NodeResult    `json:"result"`
+	Error       string          `json:"error"`
+	NodeName    string          `json:"nodeName"`
+	Reason      string          `json:"reason"`
+	ResultSet   *ResultSet      `json:"result_set"`
+}
+
+// PipelineHooks are the URLs that a pipeline names itself; both are optional.
+type PipelineHooks struct {
+	Progress string `json:"progress"`
+	Result   string `json:"result"`
+}
+
+// PipelineOptions are the options of a pipeline that matter to webhooks.
+type PipelineOptions struct {
+	ProgressVerbosityLevel Level `json:"progressVerbosityLevel"` // default info
+}
+
+// ActiveNode is a node of a pipeline at work.
+type ActiveNode struct {
+	NodeName      string     `json:"nodeName"`
+	AlgorithmName string     `json:"algorithmName"`
+	Batch         *NodeBatch `json:"batch,omitempty"`
+}
+
+// NodeBatch counts the tasks of a batch node.
+type NodeBatch struct {
+	Active int `json:"active"`
+	Total  int `json:"total"`
+}
+
+// NodeResult is the result of one node, or of one task of a batch node.
+type NodeResult struct {
+	NodeName      string          `json:"nodeName"`
+	BatchID       string          `json:"batchID,omitempty"`
+	AlgorithmName string          `json:"algorithmName"`
+	Result        json.RawMessage `json:"result"`
+}
+
+// Async holds the attributes of an async job record (SocialData's words).
+type Async struct {
+	Result    *AsyncResult `json:"result"`
+	Message   string       `json:"message"`
+	ResultSet *ResultSet   `json:"result_set"`
+}
+
+// AsyncResult says where the result of an async job lies.
+type AsyncResult struct {
+	DatafileURL string `json:"datafile_url"`
+}
+
+// ResultSet is what a run left behind: files, by their format ("json",
+// "jsonlines", "csv").
+type ResultSet struct {
+	ID    int                    `json:"id"` // the run's number
+	Files map[string]ResultFiles `json:"files"`
+}
+
+// ResultFiles are the links of a result set in one format: one per page, and
+// one to all pages together.
+type ResultFiles struct {
+	Pages    []string `json:"pages"`
+	AllPages string   `json:"all_pages,omitempty"`
+}
+
+// Batch reads the attributes of a batch.
+func (j Job) Batch() (Batch, error) { return attributes[Batch](j) }
+
+// Scraping reads the attributes of a scraping job.
+func (j Job) Scraping() (Scraping, error) { return attributes[Scraping](j) }
+
+// Pipeline reads the attributes of a pipeline.
+func (j Job) Pipeline() (Pipeline, error) { return attributes[Pipeline](j) }
+
+// Async reads the attributes of an async job.
+func (j Job) Async() (Async, error) { return attributes[Async](j) }
+
+func attributes[T any](j Job) (T, error) {
+	var a T
+	err := unmarshal(j.Record, &a)
+	return a, err
+}
+
+// checkAttributes decodes the record with its kind's types, and looks at what
+// types cannot say.
+func (j Job) checkAttributes() error {
+	switch j.Kind {
+	case KindBatch:
+		_, err := j.Batch()
+		return err
+	case KindScraping:
+		_, err := j.Scraping()
+		return err
+	case KindAsync:
+		_, err := j.Async()
+		return err
+	}
+	p, err := j.Pipeline()
+	if err != nil {
+		return err
+	}
+	return p.check(j.Record)
+}
+
+func (p Pipeline) check(record []byte) error {
+	if p.Level != "" && !p.Level.Valid() {
+		return levelError("level", p.Level)
+	}
+	if v := p.Options.ProgressVerbosityLevel; v != "" && !v.Valid() {
+		return levelError("options.progressVerbosityLevel", v)
+	}
+	return checkHookNames(record)
+}
+
+// checkHookNames refuses a misspelt webhook, which would otherwise be a
+// webhook that silently never comes.
+func checkHookNames(record []byte) error {
+	var r struct {
+		Webhooks map[string]json.RawMessage `json:"webhooks"`
+	}
+	if err := unmarshal(record, &r); err != nil {
+		return err
+	}
+	for name := range r.Webhooks {
+		if name != "progress" && name != "result" {
+			return &FieldError{Field: "webhooks." + name, Problem: "there is no such webhook",
+				Cure: "a pipeline has the webhooks progress and result"}
+		}
+	}
+	return nil
+}
+
+// unmarshal turns the errors of encoding/json into a *FieldError.
+func unmarshal(record []byte, to any) error {
+	err := json.Unmarshal(record, to)
+	if err == nil {
+		return nil
+	}
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return &FieldError{Field: wrongType.Field, Problem: fmt.Sprintf("a %s cannot stand here", wrongType.Value),
+			Cure: "write a " + typeName(wrongType.Type.String())}
+	}
+	var own *FieldError
+	if errors.As(err, &own) {
+		return own
+	}
+	return &FieldError{Problem: "the record is no JSON object: " + err.Error(), Cure: "write one JSON object"}
+}
+
+func typeName(goType string) string {
+	switch {
+	case goType == "int", goType == "int64":
+		return "whole number"
+	case goType == "bool":
+		return "boolean, true or false"
+	case goType == "json.Number":
+		return "number"
+	case strings.HasPrefix(goType, "[]"):
+		return "list"
+	case goType == "string", goType == "job.Level", goType == "job.Kind", goType == "job.Status":
+		return "string"
+	}
+	return "JSON object"
+}
+
+// Text is a string that a record may also hold as a number, such as the ids
+// of scraping jobs.
+type Text string
+
+// UnmarshalJSON accepts a string or a number.
+func (t *Text) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		var s string
+		err := json.Unmarshal(b, &s)
+		*t = Text(s)
+		return err
+	}
+	if bytes.Equal(b, []byte("null")) {
+		return nil
+	}
+	if _, err := strconv.ParseFloat(string(b), 64); err != nil {
+		return &FieldError{Problem: fmt.Sprintf("%.40s can be no id or name", b), Cure: "write a string or a number"}
+	}
+	*t = Text(b)
+	return nil
+}
+
+// String returns the text.
+func (t Text) String() string { return string(t) }
+
+// Instant is a time that a record holds as RFC 3339 text or as unix seconds.
+type Instant time.Time
+
+// UnmarshalJSON accepts RFC 3339 text, unix seconds, null or "".
+func (i *Instant) UnmarshalJSON(b []byte) error {
+	s := strings.Trim(string(b), `"`)
+	if s == "" || s == "null" {
+		return nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		*i = Instant(t.UTC())
+		return nil
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil && f >= 0 && f < 1<<40 {
+		*i = Instant(time.UnixMilli(int64(f * 1000)).UTC())
+		return nil
+	}
+	return &FieldError{Problem: fmt.Sprintf("%.40q is no time", s), Cure: "write RFC 3339, such as 2020-01-01T00:00:00.000Z"}
+}
+
+// Time returns the instant; it is zero when the record has none.
+func (i Instant) Time() time.Time { return time.Time(i) }

@@ -1,0 +1,80 @@
+package webhook
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Failure names the step at which a request failed without an answer. It is
+// empty when an answer came.
+type Failure string
+
+// The failures.
+const (
+	FailureDNS            Failure = "dns"             // the host has no address
+	FailureConnect        Failure = "connect"         // refused, unreachable
+	FailureTLS            Failure = "tls"             // handshake or certificate
+	FailureTimeout        Failure = "timeout"         // no whole answer in time
+	FailureReset          Failure = "reset"           // the connection broke
+	FailureProtocol       Failure = "protocol"        // the answer is no HTTP
+	FailureRefusedAddress Failure = "refused_address" // the host's address is private or reserved
+	FailureUnsendable     Failure = "unsendable"      // no request could be made of the event
+)
+
+// Kept sizes of an answer, in bytes.
+const (
+	MaxBodyRead    = 4 << 10 // read from any answer
+	MaxBodySuccess = 256     // kept of a success
+)
+
+// Result is what came back from one request.
+type Result struct {
+	Status     int
+	Failure    Failure
+	Code       string // a network error's own name, such as ECONNREFUSED
+	Detail     string // one safe line about a failure
+	RetryAfter time.Duration
+	Header     http.Header // of the answer
+	Body       []byte      // of the answer, at most MaxBodyRead
+}
+
+// Summary says in a few words what happened, for people.
+func (r Result) Summary() string {
+	if r.Failure == "" {
+		return fmt.Sprintf("the receiver answered %d", r.Status)
+	}
+	if r.Detail == "" {
+		return string(r.Failure)
+	}
+	return string(r.Failure) + ": " + r.Detail
+}
+
+// Trim drops what is not kept: a success keeps MaxBodySuccess bytes and no
+// headers, a failure MaxBodyRead bytes and its headers.
+func (r Result) Trim(success bool) Result {
+	if success {
+		r.Header = nil
+		r.Body = r.Body[:min(len(r.Body), MaxBodySuccess)]
+		return r
+	}
+	r.Body = r.Body[:min(len(r.Body), MaxBodyRead)]
+	return r
+}
+
+// ParseRetryAfter reads a Retry-After header, seconds or an HTTP date
+// (RFC 9110, section 10.2.3). What is absent, in the past or malformed is 0.
+func ParseRetryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		if seconds <= 0 {
+			return 0
+		}
+		return time.Duration(min(seconds, int64(MaxRetryAfter/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil || !at.After(now) {
+		return 0
+	}
+	return min(at.Sub(now), MaxRetryAfter)
+}
