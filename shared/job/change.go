@@ -36,7 +36,7 @@ func (c Change) Transition() (Transition, error) {
 	t := Transition{
 		Ended:          first,
 		ResultSetReady: ready,
-		Progress:       !ended || first && c.New.Kind == KindPipeline,
+		Progress:       !ended && !ready || first && c.New.Kind == KindPipeline,
 	}
 	t.Level, err = c.level()
 	return t, err
@@ -45,10 +45,15 @@ func (c Change) Transition() (Transition, error) {
 // hasEnded tells whether the current run has ended. Old decides for a batch
 // whose table counts no runs: back to idle is an end, idle from the start is not.
 func (j Job) hasEnded(old *Job) bool {
-	if j.Kind == KindBatch && j.Status == "idle" && j.Run == 0 {
+	if j.idleUncounted() {
 		return old != nil && old.Status == "running"
 	}
 	return j.Ended()
+}
+
+// idleUncounted tells whether only the job's past can tell whether it ended.
+func (j Job) idleUncounted() bool {
+	return j.Kind == KindBatch && j.Status == "idle" && j.Run == 0
 }
 
 // Ended tells whether the current run has ended.
@@ -56,35 +61,37 @@ func (j Job) Ended() bool { return j.Phase() == PhaseEnded }
 
 // readySince tells whether the result set became available with this change:
 // at the end of a run that already has it or needs none, else when it is
-// written to a job whose run has ended.
+// written to a job whose run has ended. That an idle batch without run numbers
+// has run shows only in the result set itself.
 func (c Change) readySince(ended, first bool) (bool, error) {
-	if !ended {
+	idles := c.Old != nil && c.Old.idleUncounted() && c.New.idleUncounted()
+	if !ended && !idles {
 		return false, nil
 	}
-	now, err := c.New.resultSetReady()
+	now, err := c.New.resultSetReady(ended)
 	if err != nil || !now {
 		return false, err
 	}
 	if first {
 		return true, nil
 	}
-	before, err := c.Old.resultSetReady()
+	before, err := c.Old.resultSetReady(true)
 	return err == nil && !before, nil
 }
 
-// resultSetReady tells whether an ended run's result set can be had: its files
-// are named for this run, or the batch asked for none.
-func (j Job) resultSetReady() (bool, error) {
+// resultSetReady tells whether the run's result set can be had: its files are
+// named for this run, or the run has ended and the batch asked for none.
+func (j Job) resultSetReady(ended bool) (bool, error) {
 	var r struct {
 		ResultSet *ResultSet `json:"result_set"`
 	}
 	if err := unmarshal(j.Record, &r); err != nil {
 		return false, err
 	}
-	if r.ResultSet != nil {
-		return j.Run == 0 || r.ResultSet.ID == j.Run, nil
+	if r.ResultSet != nil && (j.Run == 0 || r.ResultSet.ID == j.Run) {
+		return true, nil
 	}
-	if j.Kind != KindBatch {
+	if j.Kind != KindBatch || !ended {
 		return false, nil
 	}
 	b, err := j.Batch()

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -147,28 +149,33 @@ func (j Job) checkAttributes() error {
 		_, err := j.Async()
 		return err
 	}
+	if err := checkPipelineRecord(j.Record); err != nil {
+		return err
+	}
 	p, err := j.Pipeline()
 	if err != nil {
 		return err
 	}
-	return p.check(j.Record)
+	return p.check()
 }
 
-func (p Pipeline) check(record []byte) error {
+func (p Pipeline) check() error {
 	if p.Level != "" && !p.Level.Valid() {
 		return levelError("level", p.Level)
 	}
 	if v := p.Options.ProgressVerbosityLevel; v != "" && !v.Valid() {
 		return levelError("options.progressVerbosityLevel", v)
 	}
-	return checkHookNames(record)
+	return nil
 }
 
-// checkHookNames refuses a misspelt webhook, which would otherwise be a
-// webhook that silently never comes.
-func checkHookNames(record []byte) error {
+// checkPipelineRecord refuses a misspelt webhook, which would otherwise be a
+// webhook that silently never comes, and a progress that is no number, which
+// json.Number refuses too but without naming the field.
+func checkPipelineRecord(record []byte) error {
 	var r struct {
 		Webhooks map[string]json.RawMessage `json:"webhooks"`
+		Progress numeric                    `json:"progress"`
 	}
 	if err := unmarshal(record, &r); err != nil {
 		return err
@@ -190,12 +197,8 @@ func unmarshal(record []byte, to any) error {
 	}
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) {
-		return &FieldError{Field: wrongType.Field, Problem: fmt.Sprintf("a %s cannot stand here", wrongType.Value),
+		return &FieldError{Field: wrongType.Field, Problem: wrongType.Value + " cannot stand here",
 			Cure: "write a " + typeName(wrongType.Type.String())}
-	}
-	var own *FieldError
-	if errors.As(err, &own) {
-		return own
 	}
 	return &FieldError{Problem: "the record is no JSON object: " + err.Error(), Cure: "write one JSON object"}
 }
@@ -206,14 +209,34 @@ func typeName(goType string) string {
 		return "whole number"
 	case goType == "bool":
 		return "boolean, true or false"
-	case goType == "json.Number":
+	case goType == "json.Number", goType == "job.numeric":
 		return "number"
+	case goType == "job.Text":
+		return "string or a number"
+	case goType == "job.Instant":
+		return "time in RFC 3339, such as 2020-01-01T00:00:00.000Z"
 	case strings.HasPrefix(goType, "[]"):
 		return "list"
 	case goType == "string", goType == "job.Level", goType == "job.Kind", goType == "job.Status":
 		return "string"
 	}
 	return "JSON object"
+}
+
+// refuse is the error of a value that cannot be a T. encoding/json puts the
+// path of the field into errors of this type, and of no other.
+func refuse[T any](value []byte) error {
+	return &json.UnmarshalTypeError{Value: fmt.Sprintf("%.40s", value), Type: reflect.TypeFor[T]()}
+}
+
+// numeric checks a value for json.Number: a number, alone or as text.
+type numeric struct{}
+
+func (numeric) UnmarshalJSON(b []byte) error {
+	if json.Unmarshal(b, new(json.Number)) != nil {
+		return refuse[numeric](b)
+	}
+	return nil
 }
 
 // Text is a string that a record may also hold as a number, such as the ids
@@ -232,7 +255,7 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	if _, err := strconv.ParseFloat(string(b), 64); err != nil {
-		return &FieldError{Problem: fmt.Sprintf("%.40s can be no id or name", b), Cure: "write a string or a number"}
+		return refuse[Text](b)
 	}
 	*t = Text(b)
 	return nil
@@ -246,8 +269,12 @@ type Instant time.Time
 
 // UnmarshalJSON accepts RFC 3339 text, unix seconds, null or "".
 func (i *Instant) UnmarshalJSON(b []byte) error {
-	s := strings.Trim(string(b), `"`)
-	if s == "" || s == "null" {
+	var text Text
+	if err := text.UnmarshalJSON(b); err != nil {
+		return refuse[Instant](b)
+	}
+	s := string(text)
+	if s == "" {
 		return nil
 	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
@@ -255,10 +282,10 @@ func (i *Instant) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	if f, err := strconv.ParseFloat(s, 64); err == nil && f >= 0 && f < 1<<40 {
-		*i = Instant(time.UnixMilli(int64(f * 1000)).UTC())
+		*i = Instant(time.UnixMilli(int64(math.Round(f * 1000))).UTC())
 		return nil
 	}
-	return &FieldError{Problem: fmt.Sprintf("%.40q is no time", s), Cure: "write RFC 3339, such as 2020-01-01T00:00:00.000Z"}
+	return refuse[Instant](b)
 }
 
 // Time returns the instant; it is zero when the record has none.

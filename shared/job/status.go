@@ -83,7 +83,7 @@ func Statuses(k Kind) []Status {
 
 // Phase tells where the job's current run stands.
 func (j Job) Phase() Phase {
-	if j.Kind == KindBatch && j.Status == "idle" && j.Run == 0 {
+	if j.idleUncounted() {
 		return PhaseWaiting
 	}
 	w, _ := wordOf(j.Kind, j.Status)

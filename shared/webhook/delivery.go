@@ -1,6 +1,9 @@
 package webhook
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jobhook/jobhook/shared/job"
@@ -109,7 +112,30 @@ type Doorbell struct {
 	Account    string `json:"account"`
 	Delivery   string `json:"delivery"`
 	Generation int    `json:"generation"`
+
+	After time.Duration `json:"-"` // how long the queue keeps the message back
 }
+
+// ParseDoorbell reads a queue message.
+func ParseDoorbell(message string) (Doorbell, error) {
+	var d Doorbell
+	if err := json.Unmarshal([]byte(message), &d); err != nil {
+		return Doorbell{}, fmt.Errorf("message is no doorbell: %w", err)
+	}
+	if d.Account == "" || d.Delivery == "" || d.Generation < 1 {
+		return Doorbell{}, errors.New("message is no doorbell: account, delivery or generation is missing")
+	}
+	return d, nil
+}
+
+// Message is the doorbell as a queue carries it.
+func (d Doorbell) Message() string {
+	b, _ := json.Marshal(d) // two strings and a number always marshal
+	return string(b)
+}
+
+// Ref names the delivery to look at.
+func (d Doorbell) Ref() Ref { return Ref{Account: d.Account, ID: d.Delivery} }
 
 // Doorbell returns the message that rings for the delivery.
 func (d Delivery) Doorbell() Doorbell {
@@ -124,6 +150,7 @@ type Work struct {
 	HasEndpoint bool      // false for a URL on the job, or when the endpoint was deleted
 	Secrets     []Secret  // what to sign with: the endpoint's, or those of the account's default endpoint
 	SilentUntil time.Time // the exact URL is not called before, by anyone
+	Failing     bool      // the endpoint's health was last recorded as failing
 }
 
 // URL returns where the attempt goes: an endpoint's present URL, or the job's.
@@ -139,8 +166,7 @@ type Attempt struct {
 	Account    string
 	Delivery   string
 	Generation int
-	Number     int // 1, 2, 3 within the delivery, all generations together
-	At         time.Time
+	At         time.Time // with Delivery it names the attempt, to the microsecond
 	URL        string
 	Result     Result
 	Timing     Timing
@@ -158,3 +184,22 @@ type Timing struct {
 	FirstByte time.Duration `json:"first_byte"` // from the request written to the first byte of the answer
 	Total     time.Duration `json:"total"`
 }
+
+// Resend returns the delivery's row when it is sent once more, as a new
+// generation with all its attempts, due at once. Until its message has rung it
+// stands in the due index, so that a lost message does not lose it. It returns
+// ErrInFlight while an attempt is queued or being made.
+func (d Delivery) Resend(p Policy, now time.Time) (Delivery, error) {
+	if d.State == StateQueued || d.InFlight(now) {
+		return d, ErrInFlight
+	}
+	d.Generation++
+	d.State, d.Reason = StateQueued, "resent"
+	d.Attempts, d.Postponed = 0, 0
+	d.NextAt, d.LeaseUntil = time.Time{}, time.Time{}
+	d.DueAt, d.UpdatedAt, d.Deadline = now.Add(ringAgainAfter), now, p.Deadline(now)
+	return d, nil
+}
+
+// ringAgainAfter is when sweep rings for a resent delivery if nobody attended to it.
+const ringAgainAfter = time.Minute

@@ -34,10 +34,10 @@ func (p PolicyPatch) Check() (field string, err error) {
 	if r := p.RetryOn; r != nil && *r != RetryAnyError && *r != RetryTransient {
 		return "retry_on", fmt.Errorf("%q is no retry rule; use any_error or 429_5xx", *r)
 	}
-	if t := p.TimeoutSeconds; t != nil && (*t < 1 || seconds(*t) > MaxTimeout) {
+	if t := p.TimeoutSeconds; t != nil && (*t < 1 || *t > int(MaxTimeout/time.Second)) {
 		return "timeout_seconds", fmt.Errorf("%d is out of range; use 1 to %d", *t, MaxTimeout/time.Second)
 	}
-	if s := p.SilenceSeconds; s != nil && (*s < 0 || seconds(*s) > MaxSilence) {
+	if s := p.SilenceSeconds; s != nil && (*s < 0 || *s > int(MaxSilence/time.Second)) {
 		return "silence_seconds", fmt.Errorf("%d is out of range; use 0 to %d", *s, MaxSilence/time.Second)
 	}
 	return p.checkWaits()
@@ -51,7 +51,7 @@ func (p PolicyPatch) checkWaits() (string, error) {
 		return "retry_seconds", fmt.Errorf("%d waits are too many; use at most %d", n, MaxRetries)
 	}
 	for _, w := range *p.RetrySeconds {
-		if w < minWaitSecs || seconds(w) > MaxWait {
+		if w < minWaitSecs || w > int(MaxWait/time.Second) {
 			return "retry_seconds", fmt.Errorf("a wait of %d is out of range; use %d to %d", w, minWaitSecs, MaxWait/time.Second)
 		}
 	}

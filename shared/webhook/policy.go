@@ -131,7 +131,7 @@ func (p Policy) retry(o Outcome, d Delivery, r Result, now time.Time, jitter flo
 		if now.Add(asked).After(d.Deadline) {
 			return o.exhausted(fmt.Sprintf("the receiver asked to wait %s, past the delivery's deadline", asked))
 		}
-		o.Spends, o.Verdict, o.After = false, Retry, asked
+		o.Spends, o.Verdict, o.After = false, Retry, max(asked, o.Silence)
 		o.Reason += fmt.Sprintf("; the receiver asked to wait %s", asked)
 		return o
 	}

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -64,9 +65,10 @@ func (r Result) Trim(success bool) Result {
 }
 
 // ParseRetryAfter reads a Retry-After header, seconds or an HTTP date
-// (RFC 9110, section 10.2.3). What is absent, in the past or malformed is 0.
+// (RFC 9110, section 10.2.3), cut to MaxRetryAfter. What is absent, in the past
+// or malformed is 0.
 func ParseRetryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		if seconds <= 0 {
 			return 0
 		}

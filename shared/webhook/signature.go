@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,6 +31,12 @@ const (
 	PrefixPublic  = "whpk_"  // ed25519 public key: the receiver's
 )
 
+// Bounds of an HMAC secret, in bytes.
+const (
+	minSecretBytes = 24
+	maxSecretBytes = 64
+)
+
 // Tolerance is how far a receiver lets the timestamp be from its own clock.
 const Tolerance = 5 * time.Minute
 
@@ -48,6 +55,11 @@ func (Secret) String() string { return "whsec_***" }
 
 // GoString hides the secret from %#v.
 func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the secret from slog, whose JSON handler would otherwise write
+// what encoding/json does: the real value, which stores need. It does not reach
+// a secret inside another logged value.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // NewSecret makes an HMAC secret of 32 random bytes.
 func NewSecret() Secret {
@@ -74,8 +86,8 @@ func (s Secret) Check() error {
 func (s Secret) signer() (func(content []byte) string, error) {
 	if rest, ok := strings.CutPrefix(string(s), PrefixHMAC); ok {
 		key, err := base64.StdEncoding.DecodeString(rest)
-		if err != nil || len(key) < 24 || len(key) > 64 {
-			return nil, fmt.Errorf("a %s secret is 24 to 64 bytes in base64", PrefixHMAC)
+		if err != nil || len(key) < minSecretBytes || len(key) > maxSecretBytes {
+			return nil, fmt.Errorf("a %s secret is %d to %d bytes in base64", PrefixHMAC, minSecretBytes, maxSecretBytes)
 		}
 		return func(content []byte) string { return "v1," + encodedHMAC(key, content) }, nil
 	}
@@ -163,7 +175,7 @@ func matches(signature, key string, content []byte) bool {
 	version, encoded, _ := strings.Cut(signature, ",")
 	if rest, ok := strings.CutPrefix(key, PrefixHMAC); ok && version == "v1" {
 		secret, err := base64.StdEncoding.DecodeString(rest)
-		return err == nil && subtle.ConstantTimeCompare([]byte(encoded), []byte(encodedHMAC(secret, content))) == 1
+		return err == nil && len(secret) >= minSecretBytes && subtle.ConstantTimeCompare([]byte(encoded), []byte(encodedHMAC(secret, content))) == 1
 	}
 	rest, ok := strings.CutPrefix(key, PrefixPublic)
 	if !ok || version != "v1a" {

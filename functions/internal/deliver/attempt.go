@@ -1,0 +1,239 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/jobhook/jobhook/shared/format"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// leaseSlack is added to a request's timeout: an attempt that has not recorded
+// its end by then is taken for dead.
+const leaseSlack = 10 * time.Second
+
+// Request is one POST of a delivery.
+type Request struct {
+	URL         string
+	ContentType string
+	Header      http.Header // the signature's
+	Body        []byte
+	Timeout     time.Duration // of the whole request
+}
+
+// answer is what came of one request, and when it began.
+type answer struct {
+	result  webhook.Result
+	timing  webhook.Timing
+	started time.Time
+}
+
+// attempt sends the webhook once and does what its outcome says.
+func (h *Handler) attempt(ctx context.Context, m events.SQSMessage, w webhook.Work, stats *tally) error {
+	f, ok := format.Lookup(w.Delivery.Target.Format)
+	if !ok {
+		return h.end(ctx, w.Delivery, webhook.StateDead, fmt.Sprintf("the format %q is unknown", w.Delivery.Target.Format))
+	}
+	policy := f.Policy.With(w.Endpoint.Policy)
+	if over, err := h.overtaken(ctx, w.Delivery); over || err != nil {
+		return err
+	}
+	claimed, err := h.claim(ctx, w.Delivery, policy)
+	if errors.Is(err, webhook.ErrStale) {
+		return nil // somebody else attends to it
+	}
+	if err != nil {
+		return fmt.Errorf("delivery %s: claim: %w", w.Delivery.ID, err)
+	}
+	w.Delivery = claimed
+	a := h.send(ctx, w, f, policy)
+	if ctx.Err() != nil {
+		return fmt.Errorf("delivery %s: stopped during the attempt: %w", w.Delivery.ID, ctx.Err())
+	}
+	o := policy.Outcome(w.Delivery, a.result, h.now(), h.jitter())
+	stats.count(w.Delivery, a, o)
+	h.watch(ctx, w, o)
+	return h.settle(ctx, m, w, a, o)
+}
+
+// overtaken ends a progress webhook that would be retried although a newer one
+// of the same job is on its way.
+func (h *Handler) overtaken(ctx context.Context, d webhook.Delivery) (bool, error) {
+	if d.EventType != webhook.JobProgress || d.Attempts+d.Postponed == 0 {
+		return false, nil
+	}
+	over, err := h.Store.Overtaken(ctx, d)
+	if err != nil {
+		return false, fmt.Errorf("delivery %s: look for newer progress: %w", d.ID, err)
+	}
+	if !over {
+		return false, nil
+	}
+	return true, h.end(ctx, d, webhook.StateSuperseded, supersededReason)
+}
+
+const supersededReason = "a newer progress event of the same job made a retry pointless"
+
+// claim takes the lease of every attempt but a first one, which its message
+// alone protects: visibility outlasts the request.
+func (h *Handler) claim(ctx context.Context, d webhook.Delivery, p webhook.Policy) (webhook.Delivery, error) {
+	if d.FirstAttempt() {
+		return d, nil
+	}
+	next := d
+	next.UpdatedAt = h.now()
+	next.LeaseUntil = next.UpdatedAt.Add(p.Timeout + leaseSlack)
+	return next, h.Store.Record(ctx, d, next, nil)
+}
+
+// send renders, signs and posts the event.
+func (h *Handler) send(ctx context.Context, w webhook.Work, f format.Format, p webhook.Policy) answer {
+	a := answer{started: h.now()}
+	body, err := f.Encode(w.Event, h.PublicURL)
+	if err != nil {
+		a.result = unsendable("the body could not be written: " + err.Error())
+		return a
+	}
+	header := make(http.Header, 4)
+	if err := webhook.Sign(header, w.Secrets, w.Event.ID, a.started, body.Bytes); err != nil {
+		a.result = unsendable("the body could not be signed: " + err.Error())
+		return a
+	}
+	a.result, a.timing = h.Sender.Post(ctx, Request{
+		URL: w.URL(), ContentType: body.ContentType, Header: header, Body: body.Bytes, Timeout: p.Timeout,
+	})
+	return a
+}
+
+func unsendable(why string) webhook.Result {
+	return webhook.Result{Failure: webhook.FailureUnsendable, Detail: why}
+}
+
+// settle records the attempt with its outcome, then sees to the next one.
+func (h *Handler) settle(ctx context.Context, m events.SQSMessage, w webhook.Work, a answer, o webhook.Outcome) error {
+	h.sideEffects(ctx, w, o)
+	next, err := h.next(ctx, w.Delivery, a, o)
+	if err != nil {
+		return err
+	}
+	h.logFailure(ctx, w, a, o, next)
+	err = h.Store.Record(ctx, w.Delivery, next, attemptOf(w, a, o, next))
+	switch {
+	case errors.Is(err, webhook.ErrStale):
+		h.log().InfoContext(ctx, "delivery.raced", "delivery", w.Delivery.ID, "state", next.State)
+		return nil
+	case err != nil:
+		return fmt.Errorf("delivery %s: record %s: %w", w.Delivery.ID, next.State, err)
+	case next.State != webhook.StateWaiting || !next.DueAt.IsZero():
+		return nil
+	}
+	return h.again(ctx, m, next, o.After)
+}
+
+// sideEffects of an outcome on others than the delivery. They are not worth
+// failing the attempt for: it was made, and must be recorded.
+func (h *Handler) sideEffects(ctx context.Context, w webhook.Work, o webhook.Outcome) {
+	if o.Silence > 0 {
+		if err := h.Store.Silence(ctx, w.URL(), h.now().Add(o.Silence)); err != nil {
+			h.log().ErrorContext(ctx, "silence.lost", "delivery", w.Delivery.ID, "error", err)
+		}
+	}
+	if o.Disable && w.HasEndpoint {
+		if err := h.Store.Disable(ctx, w.Delivery.Account, w.Endpoint.ID, o.Reason); err != nil {
+			h.log().ErrorContext(ctx, "disable.lost", "endpoint", w.Endpoint.ID, "error", err)
+		}
+	}
+}
+
+// next is the delivery's row after the attempt.
+func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webhook.Outcome) (webhook.Delivery, error) {
+	now, next := h.now(), d
+	next.State, next.Reason, next.UpdatedAt = o.State(), o.Reason, now
+	next.LeaseUntil, next.NextAt, next.DueAt = time.Time{}, time.Time{}, time.Time{}
+	next.LastStatus, next.LastFailure = a.result.Status, string(a.result.Failure)
+	if o.Spends {
+		next.Attempts++
+	} else {
+		next.Postponed++
+	}
+	if o.Verdict == webhook.Done && next.DeliveredAt.IsZero() {
+		next.DeliveredAt = now
+	}
+	if o.Verdict == webhook.Retry {
+		over, err := h.pointless(ctx, d)
+		if err != nil {
+			return next, err
+		}
+		if over {
+			next.State, next.Reason = webhook.StateSuperseded, o.Reason+"; "+supersededReason
+			return next, nil
+		}
+		next.NextAt = now.Add(o.After)
+		if o.After > MaxHide {
+			next.DueAt = next.NextAt // parked
+		}
+	}
+	return keepDelivered(next), nil
+}
+
+// pointless tells whether a retry would say what a newer event says better.
+func (h *Handler) pointless(ctx context.Context, d webhook.Delivery) (bool, error) {
+	if d.EventType != webhook.JobProgress {
+		return false, nil
+	}
+	return h.Store.Overtaken(ctx, d)
+}
+
+// keepDelivered lets a failed resend end as what the delivery was before: a
+// success is never taken away.
+func keepDelivered(d webhook.Delivery) webhook.Delivery {
+	if d.State.Final() && d.State != webhook.StateDelivered && !d.DeliveredAt.IsZero() {
+		d.Reason = fmt.Sprintf("delivered before; the resend failed (%s): %s", d.State, d.Reason)
+		d.State = webhook.StateDelivered
+	}
+	return d
+}
+
+// again sees that a message rings for the next attempt: one in the retry queue
+// for a first failure, else this one, hidden.
+func (h *Handler) again(ctx context.Context, m events.SQSMessage, d webhook.Delivery, after time.Duration) error {
+	if h.Retry != nil {
+		bell := d.Doorbell()
+		bell.After = after
+		err := h.Retry.Ring(ctx, []webhook.Doorbell{bell})
+		if err == nil {
+			return nil
+		}
+		h.log().WarnContext(ctx, "retry.kept", "delivery", d.ID, "error", err)
+	}
+	if err := h.Queue.Hide(ctx, m.ReceiptHandle, after); err != nil {
+		return fmt.Errorf("delivery %s: hide for %s: %w", d.ID, after, err)
+	}
+	return errStay
+}
+
+func attemptOf(w webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) *webhook.Attempt {
+	return &webhook.Attempt{
+		Account: w.Delivery.Account, Delivery: w.Delivery.ID, Generation: w.Delivery.Generation,
+		At: a.started, URL: w.URL(), Result: a.result.Trim(o.Verdict == webhook.Done), Timing: a.timing,
+		State: next.State, Reason: next.Reason,
+	}
+}
+
+// logFailure writes one wide line per attempt that failed.
+func (h *Handler) logFailure(ctx context.Context, w webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) {
+	if o.Verdict == webhook.Done {
+		return
+	}
+	d := w.Delivery
+	h.log().WarnContext(ctx, "delivery.attempted",
+		"delivery", d.ID, "event", d.EventID, "account", d.Account, "endpoint", d.Target.Endpoint,
+		"format", d.Target.Format, "generation", d.Generation, "attempt", d.Attempts+1,
+		"status", a.result.Status, "failure", string(a.result.Failure), "code", a.result.Code,
+		"state", string(next.State), "retry_after_s", o.After.Seconds(), "total_ms", a.timing.Total.Milliseconds())
+}

@@ -1,0 +1,248 @@
+// Package deliver makes the attempts: a Lambda on the two delivery queues, or
+// the same handler on the queues of the standalone host. A message says only
+// which delivery to look at; what is to be done stands in the delivery's row.
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// MaxHide is the longest wait by visibility timeout. A longer one is parked:
+// a hidden message counts against the queue's in-flight quota.
+const MaxHide = 15 * time.Minute
+
+// Store keeps deliveries and what is known of their targets.
+type Store interface {
+	// Load reads what is needed for an attempt of each delivery, in order. A
+	// delivery that does not exist is a Work with a zero Delivery.
+	Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, error)
+	// Record replaces a delivery's row if nobody changed it since it was read,
+	// and keeps the attempt, if any, in every case. It returns ErrStale when
+	// the row was not replaced. A success is always recorded.
+	Record(ctx context.Context, read, next webhook.Delivery, attempt *webhook.Attempt) error
+	// Overtaken tells whether the delivery's target was sent, or is to be sent,
+	// a newer progress event of the same job.
+	Overtaken(ctx context.Context, d webhook.Delivery) (bool, error)
+	// Silence keeps everybody from calling the exact URL until then.
+	Silence(ctx context.Context, url string, until time.Time) error
+	// Disable disables an endpoint, with the reason.
+	Disable(ctx context.Context, account, endpoint, reason string) error
+	// AddStats adds to the hourly statistics. Losing some in a crash is allowed.
+	AddStats(ctx context.Context, stats []webhook.Stats) error
+	// SetHealth records that an endpoint's health changed.
+	SetHealth(ctx context.Context, account string, h webhook.Health) error
+}
+
+// Queue is the queue that a batch came from.
+type Queue interface {
+	// Hide makes a received message invisible for d from now on.
+	Hide(ctx context.Context, receipt string, d time.Duration) error
+}
+
+// RetryQueue takes the doorbells of further attempts.
+type RetryQueue interface {
+	// Ring sends the doorbells, each after its own delay of at most MaxHide.
+	Ring(ctx context.Context, bells []webhook.Doorbell) error
+}
+
+// Sender makes requests.
+type Sender interface {
+	// Post sends one request. Everything that can come of it is a Result.
+	Post(ctx context.Context, r Request) (webhook.Result, webhook.Timing)
+}
+
+// Handler makes the attempts that a batch of messages rings for, all at once.
+type Handler struct {
+	Store     Store
+	Queue     Queue
+	Retry     RetryQueue // nil when the batch comes from the retry queue itself
+	Sender    Sender
+	PublicURL string // begins the links of the standard format
+	Health    *HealthLog
+	Now       func() time.Time // nil is time.Now
+	Jitter    func() float64   // in [0, 1); nil is random
+	Log       *slog.Logger     // nil is slog.Default
+}
+
+// errStay says that a message was handled but must stay in its queue.
+var errStay = errors.New("the message stays in the queue")
+
+// Handle attempts the deliveries of a batch and reports the messages that stay
+// in the queue. The error is always nil: one bad message must not bring back
+// the whole batch.
+func (h *Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
+	works, errs := h.load(ctx, e.Records)
+	stats := newTally()
+	var wait sync.WaitGroup
+	for i := range e.Records {
+		if errs[i] != nil || works[i].Delivery.ID == "" {
+			continue
+		}
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			errs[i] = h.guarded(ctx, e.Records[i], works[i], stats)
+		}()
+	}
+	wait.Wait()
+	if err := h.Store.AddStats(ctx, stats.list()); err != nil {
+		h.log().WarnContext(ctx, "stats.lost", "error", err)
+	}
+	return h.report(ctx, e.Records, errs), nil
+}
+
+// load reads the rows that the messages ring for. A message that cannot be
+// understood fails, and so ends among the dead letters; one whose delivery is
+// gone needs nothing more.
+func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]webhook.Work, []error) {
+	works, errs := make([]webhook.Work, len(messages)), make([]error, len(messages))
+	bells, refs := make([]webhook.Doorbell, len(messages)), make([]webhook.Ref, 0, len(messages))
+	for i, m := range messages {
+		if bells[i], errs[i] = webhook.ParseDoorbell(m.Body); errs[i] == nil {
+			refs = append(refs, bells[i].Ref())
+		}
+	}
+	loaded, err := h.Store.Load(ctx, refs)
+	next := 0
+	for i := range messages {
+		switch {
+		case errs[i] != nil:
+		case err != nil:
+			errs[i] = fmt.Errorf("delivery %s: load: %w", bells[i].Delivery, err)
+		default:
+			works[i] = h.answering(ctx, bells[i], loaded[next])
+			next++
+		}
+	}
+	return works, errs
+}
+
+// answering drops a doorbell for a delivery that is gone or past.
+func (h *Handler) answering(ctx context.Context, bell webhook.Doorbell, w webhook.Work) webhook.Work {
+	if w.Delivery.ID == "" {
+		h.log().WarnContext(ctx, "delivery.gone", "delivery", bell.Delivery)
+		return webhook.Work{}
+	}
+	if bell.Generation < w.Delivery.Generation || w.Delivery.State.Final() {
+		return webhook.Work{}
+	}
+	return w
+}
+
+// guarded turns a panic over one message into its error.
+func (h *Handler) guarded(ctx context.Context, m events.SQSMessage, w webhook.Work, stats *tally) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("delivery %s: panic: %v", w.Delivery.ID, p)
+		}
+	}()
+	return h.attend(ctx, m, w, stats)
+}
+
+// attend does what the row asks for now: nothing yet, hold, or an attempt.
+func (h *Handler) attend(ctx context.Context, m events.SQSMessage, w webhook.Work, stats *tally) error {
+	now, d := h.now(), w.Delivery
+	switch {
+	case !d.ExpiresAt.IsZero() && !d.ExpiresAt.After(now):
+		return h.end(ctx, d, webhook.StateDeclined, "expired before it could be sent")
+	case w.HasEndpoint && w.Endpoint.Status != webhook.EndpointEnabled:
+		return h.hold(ctx, w, time.Time{}, fmt.Sprintf("the endpoint is %s: %s", w.Endpoint.Status, w.Endpoint.StatusReason))
+	case d.Target.Endpoint != "" && !w.HasEndpoint:
+		return h.end(ctx, d, webhook.StateDeclined, "the endpoint was deleted")
+	case w.SilentUntil.After(now):
+		return h.hold(ctx, w, w.SilentUntil, "silent: a call of this URL timed out; nobody calls it until "+w.SilentUntil.UTC().Format(time.RFC3339))
+	case d.NextAt.After(now):
+		return h.notYet(ctx, m, d.NextAt.Sub(now))
+	case d.InFlight(now):
+		return h.notYet(ctx, m, d.LeaseUntil.Sub(now))
+	}
+	return h.attempt(ctx, m, w, stats)
+}
+
+// notYet keeps the message back until it is due. What is due later than a
+// message may be hidden has been parked, and sweep will ring for it.
+func (h *Handler) notYet(ctx context.Context, m events.SQSMessage, wait time.Duration) error {
+	if wait > MaxHide {
+		return nil
+	}
+	if err := h.Queue.Hide(ctx, m.ReceiptHandle, wait); err != nil {
+		return fmt.Errorf("hide for %s: %w", wait, err)
+	}
+	return errStay
+}
+
+// hold parks the delivery until the target may be called again: until then, or
+// until sweep finds the reason gone.
+func (h *Handler) hold(ctx context.Context, w webhook.Work, until time.Time, why string) error {
+	next := w.Delivery
+	next.State, next.Reason, next.NextAt, next.DueAt = webhook.StateHeld, why, until, until
+	return h.write(ctx, w.Delivery, next, nil)
+}
+
+// end gives the delivery a final state without an attempt.
+func (h *Handler) end(ctx context.Context, d webhook.Delivery, s webhook.State, why string) error {
+	next := d
+	next.State, next.Reason, next.NextAt, next.DueAt = s, why, time.Time{}, time.Time{}
+	return h.write(ctx, d, next, nil)
+}
+
+// write records the next row. Losing the race for it is no failure: whoever
+// won it has rung, or will.
+func (h *Handler) write(ctx context.Context, read, next webhook.Delivery, a *webhook.Attempt) error {
+	next.UpdatedAt = h.now()
+	err := h.Store.Record(ctx, read, next, a)
+	if errors.Is(err, webhook.ErrStale) {
+		h.log().InfoContext(ctx, "delivery.raced", "delivery", read.ID, "state", next.State)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delivery %s: record %s: %w", read.ID, next.State, err)
+	}
+	return nil
+}
+
+// report lists the messages that stay, and logs why unless they only wait.
+func (h *Handler) report(ctx context.Context, messages []events.SQSMessage, errs []error) events.SQSEventResponse {
+	var r events.SQSEventResponse
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errStay) {
+			h.log().ErrorContext(ctx, "message.failed", "message", messages[i].MessageId, "error", err)
+		}
+		r.BatchItemFailures = append(r.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: messages[i].MessageId})
+	}
+	return r
+}
+
+func (h *Handler) now() time.Time {
+	if h.Now == nil {
+		return time.Now()
+	}
+	return h.Now()
+}
+
+func (h *Handler) jitter() float64 {
+	if h.Jitter == nil {
+		return rand.Float64()
+	}
+	return h.Jitter()
+}
+
+func (h *Handler) log() *slog.Logger {
+	if h.Log == nil {
+		return slog.Default()
+	}
+	return h.Log
+}

@@ -1,0 +1,128 @@
+package dispatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/jobhook/jobhook/shared/job"
+)
+
+// decodeChange reads a stream record. An error is a defect of the record, not
+// of the moment: trying again would not help.
+func decodeChange(r events.DynamoDBEventRecord) (job.Change, error) {
+	c := job.Change{Sequence: r.Change.SequenceNumber, At: r.Change.ApproximateCreationDateTime.UTC()}
+	next, err := decodeImage(r.Change.NewImage)
+	if err != nil {
+		return c, fmt.Errorf("new image: %w", err)
+	}
+	c.New = next
+	if len(r.Change.OldImage) == 0 {
+		return c, nil
+	}
+	// An old image that cannot be read says nothing: the job counts as new, and
+	// deterministic ids keep an event that was already told from being told again.
+	if old, err := decodeImage(r.Change.OldImage); err == nil {
+		c.Old = &old
+	}
+	return c, nil
+}
+
+func decodeImage(image map[string]events.DynamoDBAttributeValue) (job.Job, error) {
+	record, err := appendMap(make([]byte, 0, 1024), image)
+	if err != nil {
+		return job.Job{}, err
+	}
+	return job.Decode(record)
+}
+
+// appendMap writes an item as JSON, its keys sorted so that equal items give
+// equal bytes.
+func appendMap(b []byte, m map[string]events.DynamoDBAttributeValue) ([]byte, error) {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, k), ':')
+		var err error
+		if b, err = appendValue(b, m[k]); err != nil {
+			return nil, fmt.Errorf("attribute %q: %w", k, err)
+		}
+	}
+	return append(b, '}'), nil
+}
+
+func appendValue(b []byte, v events.DynamoDBAttributeValue) ([]byte, error) {
+	switch v.DataType() {
+	case events.DataTypeString:
+		return appendString(b, v.String()), nil
+	case events.DataTypeNumber:
+		return appendNumber(b, v.Number())
+	case events.DataTypeBoolean:
+		return strconv.AppendBool(b, v.Boolean()), nil
+	case events.DataTypeNull:
+		return append(b, "null"...), nil
+	case events.DataTypeMap:
+		return appendMap(b, v.Map())
+	case events.DataTypeList:
+		return appendList(b, v.List(), appendValue)
+	case events.DataTypeStringSet:
+		return appendList(b, v.StringSet(), func(b []byte, s string) ([]byte, error) { return appendString(b, s), nil })
+	case events.DataTypeNumberSet:
+		return appendList(b, v.NumberSet(), appendNumber)
+	}
+	return nil, fmt.Errorf("binary attributes cannot be sent; store text, or base64 text")
+}
+
+func appendList[T any](b []byte, list []T, appendItem func([]byte, T) ([]byte, error)) ([]byte, error) {
+	b = append(b, '[')
+	for i, item := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = appendItem(b, item); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+func appendNumber(b []byte, n string) ([]byte, error) {
+	if !json.Valid([]byte(n)) {
+		return nil, fmt.Errorf("%.40q is no number", n)
+	}
+	return append(b, n...), nil
+}
+
+// appendString writes a JSON string. Plain ASCII, the common case, needs no
+// second look.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return append(b, quote(s)...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// quote is json.Marshal without its escapes for HTML.
+func quote(s string) []byte {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string always encodes, a buffer always takes it
+	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
+}

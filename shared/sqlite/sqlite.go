@@ -1,0 +1,209 @@
+// Package sqlite is the store and the queue of the standalone host, in one
+// SQLite file: jobs with their change feed, accounts, endpoints, events,
+// deliveries, attempts, and queues that behave as SQS does.
+//
+// All writes go through one goroutine, which gathers those that wait into one
+// transaction (group commit), so that a durable write costs a share of one
+// fsync. Reads use connections of their own and see what is committed.
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitemigration"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// FileName is the name of the database in the data folder.
+const FileName = "jobhook.db"
+
+// Durability says what an acknowledged write survives.
+type Durability string
+
+// The durabilities.
+const (
+	DurablePower   Durability = "power"   // power loss: fsync before the acknowledgement
+	DurableProcess Durability = "process" // a killed process, not a power loss
+)
+
+// Sealer encrypts the secrets of endpoints at rest.
+type Sealer interface {
+	Seal(plain []byte, account string) ([]byte, error)
+	Open(sealed []byte, account string) ([]byte, error)
+}
+
+// Options configure a Store.
+type Options struct {
+	Durability Durability // empty is DurablePower
+	Readers    int        // reading connections; 0 is 4
+	Sealer     Sealer     // required
+	Log        *slog.Logger
+}
+
+// Store keeps everything but the queues' messages in memory. Its methods may
+// be called from any goroutine.
+type Store struct {
+	writer  *writer
+	readers *sqlitex.Pool
+	seal    Sealer
+	log     *slog.Logger
+
+	endpoints endpointCache
+	silences  silences
+	failing   failing
+	stats     pendingStats
+	feed      feed
+	stop      context.CancelFunc
+	wait      sync.WaitGroup
+}
+
+// Open opens the store in the folder dir, which must exist, and brings its
+// tables up to date.
+func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	path := filepath.Join(dir, FileName)
+	conn, err := openWriter(ctx, path, o.Durability)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	readers, err := sqlitex.NewPool(path, sqlitex.PoolOptions{
+		Flags: sqlite.OpenReadOnly | sqlite.OpenWAL, PoolSize: max(o.Readers, 4), PrepareConn: prepareReader,
+	})
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open %s for reading: %w", path, err)
+	}
+	s := &Store{readers: readers, seal: o.Sealer, log: o.Log}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if err := s.start(conn, path); err != nil {
+		readers.Close()
+		conn.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s *Store) start(conn *sqlite.Conn, path string) error {
+	checkpointer, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenWAL)
+	if err != nil {
+		return fmt.Errorf("connection for checkpoints: %w", err)
+	}
+	if err := s.loadMemory(conn); err != nil {
+		checkpointer.Close()
+		return err
+	}
+	s.writer = newWriter(conn, checkpointer, s.log)
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.wait.Go(func() { s.flushStats(ctx) })
+	return nil
+}
+
+// loadMemory reads the little that is kept in memory.
+func (s *Store) loadMemory(conn *sqlite.Conn) error {
+	for _, load := range []func(*sqlite.Conn) error{s.feed.load, s.silences.load, s.failing.load} {
+		if err := load(conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close finishes the writes under way and closes the file.
+func (s *Store) Close() error {
+	s.stop()
+	s.wait.Wait()
+	err := s.writer.close()
+	if err2 := s.readers.Close(); err == nil {
+		err = err2
+	}
+	return err
+}
+
+func openWriter(ctx context.Context, path string, d Durability) (*sqlite.Conn, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
+	if err != nil {
+		return nil, err
+	}
+	sync := "FULL"
+	if d == DurableProcess {
+		sync = "NORMAL"
+	}
+	err = sqlitex.ExecuteTransient(conn, "PRAGMA synchronous = "+sync, nil)
+	for _, pragma := range []string{"PRAGMA cache_size = -16384", "PRAGMA wal_autocheckpoint = 0"} {
+		if err == nil {
+			err = sqlitex.ExecuteTransient(conn, pragma, nil)
+		}
+	}
+	if err == nil {
+		err = migrate(ctx, conn)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func prepareReader(conn *sqlite.Conn) error {
+	conn.SetBusyTimeout(5 * time.Second)
+	return sqlitex.ExecuteTransient(conn, "PRAGMA cache_size = -4096", nil)
+}
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate applies the migrations that the file has not seen. They are applied
+// in the order of their names and never change once released.
+func migrate(ctx context.Context, conn *sqlite.Conn) error {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	schema := sqlitemigration.Schema{AppID: 0x4a48 /* "JH" */}
+	for _, name := range names {
+		script, err := migrations.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		schema.Migrations = append(schema.Migrations, string(script))
+	}
+	if err := sqlitemigration.Migrate(ctx, conn, schema); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// read runs f on a reading connection.
+func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {
+	conn, err := s.readers.Take(ctx)
+	if err != nil {
+		return fmt.Errorf("reading connection: %w", err)
+	}
+	defer s.readers.Put(conn)
+	return f(conn)
+}
+
+// write runs f in a transaction and returns when it is durable.
+func (s *Store) write(ctx context.Context, f func(*tx) error) error {
+	return s.writer.do(ctx, f)
+}
+
+// notFound turns "no row" into webhook.ErrNotFound.
+func notFound(found bool, err error) error {
+	if err == nil && !found {
+		return webhook.ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,144 @@
+package webhook
+
+import (
+	"time"
+
+	"github.com/jobhook/jobhook/shared/job"
+)
+
+// Planned is an event with its deliveries, as dispatch decided them.
+type Planned struct {
+	Event      Event
+	Deliveries []Delivery
+}
+
+// Filter selects deliveries of one account, newest job first.
+type Filter struct {
+	Account  string
+	State    State  // empty: every state
+	Endpoint string // empty: every target
+	JobID    string // empty: every job
+	After    string // the last id of the page before
+	Limit    int    // 1 to MaxPage
+}
+
+// JobFilter selects jobs of one account, newest first.
+type JobFilter struct {
+	Account string
+	Kind    job.Kind   // empty: every kind
+	Status  job.Status // empty: every status
+	After   string     // the cursor of the page before
+	Limit   int        // 1 to MaxPage
+}
+
+// MaxPage bounds one page of a list.
+const MaxPage = 250
+
+// Scope is what an API key may do.
+type Scope string
+
+// The scopes of keys.
+const (
+	ScopeOperator Scope = "operator" // everything
+	ScopePlatform Scope = "platform" // write accounts, keys and jobs
+	ScopeAccount  Scope = "account"  // its own account only
+)
+
+// Key is an API key. Only the hash of its secret is kept.
+type Key struct {
+	ID        string
+	Account   string // for ScopeAccount
+	Scope     Scope
+	Name      string
+	Hash      []byte // SHA-256 of the secret
+	CreatedAt time.Time
+	RevokedAt time.Time // zero while it is valid
+}
+
+// HealthState tells how an endpoint has been answering.
+type HealthState string
+
+// The health states.
+const (
+	Healthy HealthState = "healthy"
+	Failing HealthState = "failing" // FailingAfter failures in a row and no success since
+)
+
+// FailingAfter is how many failed attempts in a row make an endpoint failing.
+const FailingAfter = 5
+
+// Health is written when it changes, not with every attempt.
+type Health struct {
+	Endpoint string
+	State    HealthState
+	Since    time.Time
+	Reason   string // the failure that made it failing
+}
+
+// Stats counts the attempts to one endpoint that began in one hour.
+type Stats struct {
+	Account   string
+	Endpoint  string // an endpoint's id; empty for URLs on jobs
+	Hour      time.Time
+	Delivered int
+	Failed    int // attempts that failed, retried or not
+	Latency   Histogram
+}
+
+// Add counts what other counted.
+func (s *Stats) Add(other Stats) {
+	s.Delivered += other.Delivered
+	s.Failed += other.Failed
+	for i, n := range other.Latency {
+		s.Latency[i] += n
+	}
+}
+
+// HistogramBuckets is the number of buckets of a Histogram.
+const HistogramBuckets = 24
+
+// Histogram counts latencies: bucket i holds those up to Bound(i), the last
+// one everything longer.
+type Histogram [HistogramBuckets]int
+
+// Bound is the upper bound of bucket i: 1 ms, and 1.6 times more for each
+// next bucket, up to about 50 s.
+func Bound(i int) time.Duration {
+	bound := float64(time.Millisecond)
+	for range i {
+		bound *= 1.6
+	}
+	return time.Duration(bound)
+}
+
+// Observe counts one latency.
+func (h *Histogram) Observe(d time.Duration) {
+	bound := float64(time.Millisecond)
+	for i := range HistogramBuckets - 1 {
+		if float64(d) <= bound {
+			h[i]++
+			return
+		}
+		bound *= 1.6
+	}
+	h[HistogramBuckets-1]++
+}
+
+// Quantile returns the upper bound of the bucket that holds the q-quantile,
+// q in [0, 1]; 0 when nothing was observed.
+func (h *Histogram) Quantile(q float64) time.Duration {
+	total := 0
+	for _, n := range h {
+		total += n
+	}
+	if total == 0 {
+		return 0
+	}
+	rank := int(q * float64(total-1))
+	for i, n := range h {
+		if rank -= n; rank < 0 {
+			return Bound(i)
+		}
+	}
+	return Bound(HistogramBuckets - 1)
+}
