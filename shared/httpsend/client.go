@@ -51,7 +51,8 @@ type Client struct {
 	buffers   sync.Pool // of *[webhook.MaxBodyRead]byte
 }
 
-// Request is one POST.
+// Request is one POST. Its headers must not name Idempotency-Key or
+// X-Idempotency-Key: net/http takes them for leave to send a POST again.
 type Request struct {
 	URL         string        // as webhook.CheckURL wants it
 	ContentType string        // of Body
@@ -100,10 +101,11 @@ func (c *Client) Post(ctx context.Context, r Request) (webhook.Result, webhook.T
 	if timeout <= 0 {
 		timeout = webhook.MaxTimeout
 	}
-	limited, cancel := context.WithTimeout(ctx, timeout)
+	start := time.Now()
+	limited, cancel := context.WithDeadline(ctx, start.Add(timeout))
 	defer cancel()
 
-	x := newExchange(limited)
+	x := newExchange(limited, start)
 	result, err := c.send(x, r)
 	if err != nil {
 		result = x.failure(ctx, err)

@@ -54,7 +54,9 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err := d.acquire(ctx, x); err != nil {
 		return nil, err
 	}
-	if _, err := netip.ParseAddrPort(address); err != nil {
+	if _, err := netip.ParseAddrPort(address); err == nil {
+		x.enter(stepConnect)
+	} else {
 		x.enter(stepResolve)
 	}
 	conn, err := d.net.DialContext(ctx, network, address)

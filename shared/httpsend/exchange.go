@@ -43,8 +43,9 @@ type exchange struct {
 
 type exchangeKey struct{}
 
-func newExchange(ctx context.Context) *exchange {
-	now := time.Now()
+// newExchange follows a request that started now and ends with ctx, which must
+// have a deadline.
+func newExchange(ctx context.Context, now time.Time) *exchange {
 	x := &exchange{Context: ctx, start: now, since: now}
 	x.deadline, _ = ctx.Deadline()
 	x.trace = httptrace.ClientTrace{

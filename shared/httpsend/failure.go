@@ -22,16 +22,23 @@ var errSwitched = errors.New("switched protocols unasked")
 // failure explains why a request got no answer. Details are sentences of our
 // own, under 200 bytes: errors quote URLs, addresses and what the receiver sent.
 func (x *exchange) failure(caller context.Context, err error) webhook.Result {
-	at := x.reached()
+	at, now := x.reached(), time.Now()
 	switch {
-	case caller.Err() != nil:
+	case caller.Err() != nil, ended(caller, now):
 		return failed(webhook.FailureReset, "ECANCELED", "cancelled on our side")
-	case x.Err() != nil, !time.Now().Before(x.deadline):
+	case x.Err() != nil, ended(x, now):
 		return timedOut(at, x.deadline.Sub(x.start))
 	case at == stepStart:
 		return failed(webhook.FailureUnsendable, "", "the URL or a header cannot be sent")
 	}
 	return explain(err)
+}
+
+// ended tells whether a context's deadline has passed: the network may notice
+// a moment before the context does.
+func ended(ctx context.Context, now time.Time) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !now.Before(deadline)
 }
 
 // timedOut says at which step the time ran out. Waiting for a socket is our
@@ -100,7 +107,7 @@ func brokeOff(err error) bool {
 		"server closed idle connection", // errServerClosedIdle
 		"stream error: ",                // http2StreamError: RST_STREAM
 		"server sent GOAWAY",            // http2GoAwayError
-		"client connection lost",        // errClientConnUnusable, a ping without answer
+		"client connection lost",        // HTTP/2: a ping without answer
 	} {
 		if strings.Contains(text, known) {
 			return true

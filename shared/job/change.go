@@ -33,13 +33,16 @@ func (c Change) Transition() (Transition, error) {
 	if err != nil {
 		return Transition{}, err
 	}
-	t := Transition{
+	level, err := c.level()
+	if err != nil {
+		return Transition{}, err
+	}
+	return Transition{
 		Ended:          first,
 		ResultSetReady: ready,
 		Progress:       !ended && !ready || first && c.New.Kind == KindPipeline,
-	}
-	t.Level, err = c.level()
-	return t, err
+		Level:          level,
+	}, nil
 }
 
 // hasEnded tells whether the current run has ended. Old decides for a batch

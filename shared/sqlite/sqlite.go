@@ -200,6 +200,14 @@ func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	return s.writer.do(ctx, f)
 }
 
+// conn shortens the name of the driver's connection.
+type conn = *sqlite.Conn
+
+// readOne runs f on a reading connection and turns "no row" into webhook.ErrNotFound.
+func (s *Store) readOne(ctx context.Context, f func(conn) (found bool, err error)) error {
+	return s.read(ctx, func(c conn) error { return notFound(f(c)) })
+}
+
 // notFound turns "no row" into webhook.ErrNotFound.
 func notFound(found bool, err error) error {
 	if err == nil && !found {

@@ -11,6 +11,8 @@ var (
 	ErrStale = errors.New("changed by somebody else")
 	// ErrInFlight: an attempt of the delivery is being made right now.
 	ErrInFlight = errors.New("an attempt is in flight")
+	// ErrCursor: the cursor of a page is none that a list returned.
+	ErrCursor = errors.New("invalid cursor")
 	// ErrTaken: the id belongs to another account.
 	ErrTaken = errors.New("taken by another account")
 )

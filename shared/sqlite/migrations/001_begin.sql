@@ -132,6 +132,7 @@ CREATE TABLE deliveries (
 	expires_at   INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX deliveries_id ON deliveries (account, id);
+CREATE INDEX deliveries_expires ON deliveries (expires_at);
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at > 0;
 CREATE INDEX deliveries_held ON deliveries (endpoint) WHERE state = 'held' AND due_at = 0;
 

@@ -1,0 +1,292 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// Message is a message as it is received.
+type Message struct {
+	ID       string
+	Receipt  string // of this receive; an older one no longer works
+	Group    string
+	Body     string
+	Receives int // this one included
+	SentAt   time.Time
+}
+
+// QueueOptions configure a queue.
+type QueueOptions struct {
+	Visibility  time.Duration // how long a received message is hidden; required
+	MaxReceives int           // after so many receives it is a dead letter; required
+	MaxHot      int           // messages kept in memory; 0 is 50,000
+}
+
+// Queue behaves as an SQS standard queue does: at least once, with a
+// visibility timeout, a receive count, delays and dead letters. Messages of
+// one group do not hold back those of another: groups take turns.
+//
+// Messages are rows; those that are visible, in flight or nearly visible are
+// in memory too. A restart makes messages in flight visible at once, as all
+// their receivers are gone. Close the queue before its store.
+type Queue struct {
+	store *Store
+	name  string
+	opts  QueueOptions
+	hot   *hot
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+// Limits of what is kept in memory.
+const (
+	defaultMaxHot = 50_000
+	// coldAfter is the wait from which on a message is kept on disk only.
+	coldAfter = time.Minute
+	// warmEvery is how often messages are fetched from disk; it is well under coldAfter.
+	warmEvery = 5 * time.Second
+)
+
+// OpenQueue opens the queue of a name, with what was left in it. A queue must
+// be open only once.
+func (s *Store) OpenQueue(ctx context.Context, name string, o QueueOptions) (*Queue, error) {
+	if o.MaxHot == 0 {
+		o.MaxHot = defaultMaxHot
+	}
+	q := &Queue{store: s, name: name, opts: o, hot: newHot(), done: make(chan struct{})}
+	if err := q.load(ctx); err != nil {
+		return nil, fmt.Errorf("open queue %s: %w", name, err)
+	}
+	ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go q.keepWarm(ctx)
+	return q, nil
+}
+
+// Close ends the queue's own work. Messages stay.
+func (q *Queue) Close() {
+	q.stop()
+	<-q.done
+}
+
+const messageColumns = `id, grp, body, sent_at, visible_at, receives`
+
+func scanMessage(r *row) *message {
+	return &message{id: int64(r.int()), group: r.text(), body: r.text(), sentAt: r.time(), visibleAt: r.time(), receives: r.int()}
+}
+
+// load reads the messages that the last process had in memory.
+func (q *Queue) load(ctx context.Context) error {
+	return q.store.read(ctx, func(c conn) error {
+		return prepare(c, `SELECT `+messageColumns+` FROM messages WHERE queue = ? AND cold = 0 ORDER BY id`).
+			text(q.name).each(func(r *row) error {
+			q.hot.add(scanMessage(r))
+			return nil
+		})
+	})
+}
+
+// Ring sends the doorbells, each to the group of its account.
+func (q *Queue) Ring(ctx context.Context, bells []webhook.Doorbell) error {
+	now, messages := time.Now(), make([]*message, len(bells))
+	for i, b := range bells {
+		messages[i] = &message{group: b.Account, body: b.Message(), sentAt: now, visibleAt: now.Add(b.After)}
+	}
+	return q.send(ctx, messages)
+}
+
+// Send sends one message.
+func (q *Queue) Send(ctx context.Context, group, body string, delay time.Duration) error {
+	now := time.Now()
+	return q.send(ctx, []*message{{group: group, body: body, sentAt: now, visibleAt: now.Add(delay)}})
+}
+
+func (q *Queue) send(ctx context.Context, messages []*message) error {
+	err := q.store.write(ctx, func(t *tx) error {
+		for _, m := range messages {
+			m.cold = q.isCold(m)
+			err := prepare(t.Conn, `INSERT INTO messages (queue, grp, body, sent_at, visible_at, receives, cold) VALUES (?, ?, ?, ?, ?, 0, ?)`).
+				text(q.name).text(m.group).text(m.body).time(m.sentAt).time(m.visibleAt).bool(m.cold).exec()
+			if err != nil {
+				return err
+			}
+			m.id = t.LastInsertRowID()
+		}
+		t.afterCommit(func() { q.hot.addWarm(messages) })
+		return nil
+	})
+	return wrap(err, "queue %s: send", q.name)
+}
+
+// isCold tells whether a message is kept on disk only, until it is nearly due
+// or there is room.
+func (q *Queue) isCold(m *message) bool {
+	return m.visibleAt.Sub(m.sentAt) > coldAfter || q.hot.size() >= q.opts.MaxHot
+}
+
+// Receive returns up to max messages, as soon as there is one. It returns none
+// when wait has passed or ctx has ended. The messages are hidden from others
+// for the queue's visibility timeout.
+func (q *Queue) Receive(ctx context.Context, max int, wait time.Duration) []Message {
+	messages, dead := q.hot.receive(ctx, max, wait, q.opts)
+	if len(messages)+len(dead) > 0 {
+		q.noteReceived(messages, dead)
+	}
+	list := make([]Message, len(messages))
+	for i, m := range messages {
+		list[i] = Message{
+			ID: strconv.FormatInt(m.id, 10), Receipt: receipt(m.id, m.receives), Group: m.group,
+			Body: m.body, Receives: m.receives, SentAt: m.sentAt,
+		}
+	}
+	return list
+}
+
+// noteReceived writes down the receive counts. Nobody waits for it: should it
+// be lost with the process, the message was received once more than it says.
+func (q *Queue) noteReceived(received, dead []received) {
+	q.store.writer.later(func(t *tx) error {
+		for _, m := range received {
+			if err := prepare(t.Conn, `UPDATE messages SET receives = ? WHERE id = ?`).int(m.receives).int(int(m.id)).exec(); err != nil {
+				return err
+			}
+		}
+		for _, m := range dead {
+			if err := prepare(t.Conn, `UPDATE messages SET queue = ?, cold = 1, visible_at = 0 WHERE id = ?`).text(q.deadName()).int(int(m.id)).exec(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (q *Queue) deadName() string { return q.name + "-dead" }
+
+// Delete removes messages by the receipts of their last receive. A receipt
+// that no longer counts is passed over.
+func (q *Queue) Delete(ctx context.Context, receipts []string) error {
+	var ids []int64
+	for _, r := range receipts {
+		if m, ok := q.hot.take(r); ok {
+			ids = append(ids, m.id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	err := q.store.write(ctx, func(t *tx) error {
+		for _, id := range ids {
+			if err := prepare(t.Conn, `DELETE FROM messages WHERE id = ?`).int(int(id)).exec(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return wrap(err, "queue %s: delete", q.name)
+}
+
+// Hide makes a received message invisible for d from now on; 0 makes it
+// visible at once. A receipt that no longer counts is passed over.
+func (q *Queue) Hide(ctx context.Context, receipt string, d time.Duration) error {
+	m, ok := q.hot.take(receipt)
+	if !ok {
+		return nil
+	}
+	m.visibleAt, m.sent = time.Now().Add(d), false
+	m.cold = d > coldAfter
+	err := q.store.write(ctx, func(t *tx) error {
+		t.afterCommit(func() { q.hot.addWarm([]*message{m}) })
+		return prepare(t.Conn, `UPDATE messages SET visible_at = ?, cold = ? WHERE id = ?`).time(m.visibleAt).bool(m.cold).int(int(m.id)).exec()
+	})
+	if err != nil {
+		m.cold = false
+		q.hot.addWarm([]*message{m})
+	}
+	return wrap(err, "queue %s: hide", q.name)
+}
+
+// DeadLetters returns messages that were received too often.
+func (q *Queue) DeadLetters(ctx context.Context, limit int) (list []Message, err error) {
+	err = q.store.read(ctx, func(c conn) error {
+		return prepare(c, `SELECT `+messageColumns+` FROM messages INDEXED BY messages_cold WHERE queue = ? AND cold = 1 ORDER BY visible_at, id LIMIT ?`).
+			text(q.deadName()).int(limit).each(func(r *row) error {
+			m := scanMessage(r)
+			list = append(list, Message{ID: strconv.FormatInt(m.id, 10), Group: m.group, Body: m.body, Receives: m.receives, SentAt: m.sentAt})
+			return nil
+		})
+	})
+	return list, wrap(err, "queue %s: dead letters", q.name)
+}
+
+// Redrive sends the dead letters back into the queue, as if they were new. It
+// returns how many.
+func (q *Queue) Redrive(ctx context.Context) (n int, err error) {
+	err = q.store.write(ctx, func(t *tx) error {
+		err := prepare(t.Conn, `UPDATE messages SET queue = ?, receives = 0 WHERE queue = ? AND cold = 1`).text(q.name).text(q.deadName()).exec()
+		n = t.Changes()
+		return err
+	})
+	if err == nil {
+		err = q.warm(ctx)
+	}
+	return n, wrap(err, "queue %s: redrive", q.name)
+}
+
+// Depth returns how many messages are in memory: visible, in flight, nearly visible.
+func (q *Queue) Depth() int { return q.hot.size() }
+
+// keepWarm fetches messages from disk when they are nearly visible.
+func (q *Queue) keepWarm(ctx context.Context) {
+	defer close(q.done)
+	tick := time.NewTicker(warmEvery)
+	defer tick.Stop()
+	for {
+		if err := q.warm(ctx); err != nil && ctx.Err() == nil {
+			q.store.log.Error("queue.cold", "queue", q.name, "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-q.hot.thin: // memory has room again
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// warm fetches what is nearly visible, as far as there is room.
+func (q *Queue) warm(ctx context.Context) error {
+	room := q.opts.MaxHot - q.hot.size()
+	if room <= 0 {
+		return nil
+	}
+	return q.store.write(ctx, func(t *tx) error {
+		var messages []*message
+		err := prepare(t.Conn, `SELECT `+messageColumns+` FROM messages INDEXED BY messages_cold
+			WHERE queue = ? AND cold = 1 AND visible_at < ? ORDER BY visible_at LIMIT ?`).
+			text(q.name).time(time.Now().Add(coldAfter)).int(room).each(func(r *row) error {
+			messages = append(messages, scanMessage(r))
+			return nil
+		})
+		for _, m := range messages {
+			if err == nil {
+				err = prepare(t.Conn, `UPDATE messages SET cold = 0 WHERE id = ?`).int(int(m.id)).exec()
+			}
+		}
+		t.afterCommit(func() { q.hot.addWarm(messages) })
+		return err
+	})
+}
+
+// receipt names one receive of a message.
+func receipt(id int64, receives int) string { return fmt.Sprintf("%d.%d", id, receives) }
+
+func parseReceipt(r string) (id int64, receives int, ok bool) {
+	left, right, _ := strings.Cut(r, ".")
+	id, err := strconv.ParseInt(left, 10, 64)
+	receives, err2 := strconv.Atoi(right)
+	return id, receives, err == nil && err2 == nil
+}
