@@ -186,6 +186,7 @@ func TestTransition(t *testing.T) {
 		{"without run numbers, an idle batch stops asking for files", at(b, "idle", 0, asked), at(b, "idle", 0, ""), progress},
 		{"without run numbers, a batch's result set comes later", at(b, "idle", 0, asked), at(b, "idle", 0, set1), ready},
 		{"without run numbers, a batch's result set is written again", at(b, "idle", 0, set1), at(b, "idle", 0, set1), progress},
+		{"without run numbers, a batch that asked for nothing gets a result set all the same", at(b, "idle", 0, ""), at(b, "idle", 0, unset1), progress},
 		{"without run numbers, an async job's result set comes later", at(a, "success", 0, ""), at(a, "success", 0, unset1), ready},
 		{"the first run number comes with the end", at(b, "running", 0, asked), at(b, "idle", 1, asked), ended},
 

@@ -32,13 +32,15 @@ type received struct {
 // hot is the part of a queue that is in memory: the visible messages by group,
 // and the hidden ones by the time they become visible.
 type hot struct {
+	limit   int
 	mu      sync.Mutex
 	byID    map[int64]*message
 	groups  map[string]*group
 	turns   []*group // groups with visible messages, in the order of their turns
 	hidden  hiddenHeap
 	arrived chan struct{} // closed, and made anew, when a receiver should look again
-	thin    chan struct{}
+	lacking bool          // messages stayed on disk for lack of room
+	thin    chan struct{} // receives when there is room again for what was lacking
 }
 
 // group is a line of visible messages.
@@ -47,8 +49,8 @@ type group struct {
 	visible []*message
 }
 
-func newHot() *hot {
-	return &hot{byID: map[int64]*message{}, groups: map[string]*group{}, arrived: make(chan struct{}), thin: make(chan struct{}, 1)}
+func newHot(limit int) *hot {
+	return &hot{limit: limit, byID: map[int64]*message{}, groups: map[string]*group{}, arrived: make(chan struct{}), thin: make(chan struct{}, 1)}
 }
 
 func (h *hot) size() int {
@@ -198,11 +200,32 @@ func (h *hot) take(receipt string) (*message, bool) {
 	}
 	delete(h.byID, id)
 	heap.Remove(&h.hidden, m.index)
+	h.signalRoom()
+	return m, true
+}
+
+// full tells whether there is no room, and remembers that somebody asked.
+func (h *hot) full() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.byID) < h.limit {
+		return false
+	}
+	h.lacking = true
+	return true
+}
+
+// signalRoom tells once that there is room again. It leaves a gap, so that
+// messages are fetched in large portions.
+func (h *hot) signalRoom() {
+	if !h.lacking || len(h.byID) > h.limit/2 {
+		return
+	}
+	h.lacking = false
 	select {
 	case h.thin <- struct{}{}:
 	default:
 	}
-	return m, true
 }
 
 // hiddenHeap orders hidden messages by the time they become visible.

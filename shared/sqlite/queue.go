@@ -58,7 +58,7 @@ func (s *Store) OpenQueue(ctx context.Context, name string, o QueueOptions) (*Qu
 	if o.MaxHot == 0 {
 		o.MaxHot = defaultMaxHot
 	}
-	q := &Queue{store: s, name: name, opts: o, hot: newHot(), done: make(chan struct{})}
+	q := &Queue{store: s, name: name, opts: o, hot: newHot(o.MaxHot), done: make(chan struct{})}
 	if err := q.load(ctx); err != nil {
 		return nil, fmt.Errorf("open queue %s: %w", name, err)
 	}
@@ -125,7 +125,7 @@ func (q *Queue) send(ctx context.Context, messages []*message) error {
 // isCold tells whether a message is kept on disk only, until it is nearly due
 // or there is room.
 func (q *Queue) isCold(m *message) bool {
-	return m.visibleAt.Sub(m.sentAt) > coldAfter || q.hot.size() >= q.opts.MaxHot
+	return m.visibleAt.Sub(m.sentAt) > coldAfter || q.hot.full()
 }
 
 // Receive returns up to max messages, as soon as there is one. It returns none
