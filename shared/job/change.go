@@ -13,6 +13,14 @@ type Change struct {
 	At       time.Time // when the write was made
 }
 
+// Written is a change as a feed keeps it, before anybody reads its records.
+type Written struct {
+	Seq int
+	At  time.Time
+	Old []byte // the record before, as JSON; empty when the job is new
+	New []byte
+}
+
 // Transition is what a change means.
 type Transition struct {
 	Ended          bool  // the run ended with this change

@@ -13,14 +13,6 @@ type feed struct {
 	ready chan struct{}
 }
 
-// Change is a row of the change feed.
-type Change struct {
-	Seq int
-	At  time.Time
-	Old []byte // the record before; empty when the job is new
-	New []byte
-}
-
 func (f *feed) load(c conn) error {
 	f.ready = make(chan struct{}, 1)
 	f.signal() // there may be changes that nobody has dispatched
@@ -54,12 +46,12 @@ func (f *feed) add(t *tx, at time.Time, old *job.Job, next job.Job) error {
 func (s *Store) ChangesReady() <-chan struct{} { return s.feed.ready }
 
 // Changes returns the oldest changes after the given one, in order.
-func (s *Store) Changes(ctx context.Context, after, limit int) ([]Change, error) {
-	var list []Change
+func (s *Store) Changes(ctx context.Context, after, limit int) ([]job.Written, error) {
+	var list []job.Written
 	err := s.read(ctx, func(c conn) error {
 		return prepare(c, `SELECT seq, at, old_record, new_record FROM changes WHERE seq > ? ORDER BY seq LIMIT ?`).
 			int(after).int(limit).each(func(r *row) error {
-			list = append(list, Change{Seq: r.int(), At: r.time(), Old: r.blob(), New: r.blob()})
+			list = append(list, job.Written{Seq: r.int(), At: r.time(), Old: r.blob(), New: r.blob()})
 			return nil
 		})
 	})

@@ -10,16 +10,6 @@ import (
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
-// Message is a message as it is received.
-type Message struct {
-	ID       string
-	Receipt  string // of this receive; an older one no longer works
-	Group    string
-	Body     string
-	Receives int // this one included
-	SentAt   time.Time
-}
-
 // QueueOptions configure a queue.
 type QueueOptions struct {
 	Visibility  time.Duration // how long a received message is hidden; required
@@ -131,14 +121,14 @@ func (q *Queue) isCold(m *message) bool {
 // Receive returns up to max messages, as soon as there is one. It returns none
 // when wait has passed or ctx has ended. The messages are hidden from others
 // for the queue's visibility timeout.
-func (q *Queue) Receive(ctx context.Context, max int, wait time.Duration) []Message {
+func (q *Queue) Receive(ctx context.Context, max int, wait time.Duration) []webhook.Message {
 	messages, dead := q.hot.receive(ctx, max, wait, q.opts)
 	if len(messages)+len(dead) > 0 {
 		q.noteReceived(messages, dead)
 	}
-	list := make([]Message, len(messages))
+	list := make([]webhook.Message, len(messages))
 	for i, m := range messages {
-		list[i] = Message{
+		list[i] = webhook.Message{
 			ID: strconv.FormatInt(m.id, 10), Receipt: receipt(m.id, m.receives), Group: m.group,
 			Body: m.body, Receives: m.receives, SentAt: m.sentAt,
 		}
@@ -210,12 +200,12 @@ func (q *Queue) Hide(ctx context.Context, receipt string, d time.Duration) error
 }
 
 // DeadLetters returns messages that were received too often.
-func (q *Queue) DeadLetters(ctx context.Context, limit int) (list []Message, err error) {
+func (q *Queue) DeadLetters(ctx context.Context, limit int) (list []webhook.Message, err error) {
 	err = q.store.read(ctx, func(c conn) error {
 		return prepare(c, `SELECT `+messageColumns+` FROM messages INDEXED BY messages_cold WHERE queue = ? AND cold = 1 ORDER BY visible_at, id LIMIT ?`).
 			text(q.deadName()).int(limit).each(func(r *row) error {
 			m := scanMessage(r)
-			list = append(list, Message{ID: strconv.FormatInt(m.id, 10), Group: m.group, Body: m.body, Receives: m.receives, SentAt: m.sentAt})
+			list = append(list, webhook.Message{ID: strconv.FormatInt(m.id, 10), Group: m.group, Body: m.body, Receives: m.receives, SentAt: m.sentAt})
 			return nil
 		})
 	})

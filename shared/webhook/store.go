@@ -12,6 +12,16 @@ type Planned struct {
 	Deliveries []Delivery
 }
 
+// Message is a queue's message as it is received.
+type Message struct {
+	ID       string
+	Receipt  string // of this receive; an older one no longer works
+	Group    string
+	Body     string
+	Receives int // this one included
+	SentAt   time.Time
+}
+
 // Filter selects deliveries of one account, newest job first.
 type Filter struct {
 	Account  string
