@@ -1,0 +1,184 @@
+// Package api is the native HTTP API: platforms write accounts and jobs,
+// customers read deliveries and have them sent again. It is huma over net/http,
+// the same handler behind API Gateway and in the standalone host.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/jobhook/jobhook/shared/job"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// Store keeps all that the API shows and writes. Another account's object is
+// webhook.ErrNotFound, just as one that does not exist.
+type Store interface {
+	AccountStore
+	KeyStore
+	EndpointReader
+	EndpointWriter
+	JobStore
+	DeliveryReader
+	DeliveryWriter
+}
+
+// AccountStore keeps accounts.
+type AccountStore interface {
+	PutAccount(ctx context.Context, a webhook.Account) error
+	Account(ctx context.Context, id string) (webhook.Account, error)
+}
+
+// KeyStore keeps API keys. The account "" has those that belong to none.
+type KeyStore interface {
+	PutKey(ctx context.Context, k webhook.Key) error
+	Key(ctx context.Context, id string) (webhook.Key, error)
+	Keys(ctx context.Context, account string) ([]webhook.Key, error)
+	RevokeKey(ctx context.Context, account, id string, at time.Time) error
+}
+
+// EndpointReader reads endpoints and how they have been answering.
+type EndpointReader interface {
+	Endpoint(ctx context.Context, account, id string) (webhook.Endpoint, error)
+	Endpoints(ctx context.Context, account string) ([]webhook.Endpoint, error)
+	Health(ctx context.Context, account string) ([]webhook.Health, error)
+}
+
+// EndpointWriter writes endpoints.
+type EndpointWriter interface {
+	PutEndpoint(ctx context.Context, e webhook.Endpoint) error
+	// UpdateEndpoint reads, changes and writes in one step. An error of f is
+	// returned as it is, and nothing is written.
+	UpdateEndpoint(ctx context.Context, account, id string, f func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error)
+	DeleteEndpoint(ctx context.Context, account, id string) error
+}
+
+// JobStore keeps job records and feeds their changes to dispatch.
+type JobStore interface {
+	// WriteJob reads, changes and writes in one step. f gets nil when there is
+	// no such job, and may run more than once. An error of f is returned as it
+	// is and nothing is written; nor is a record that stays as it was.
+	WriteJob(ctx context.Context, id string, kind job.Kind, f func(old *job.Job) (job.Job, error)) (written job.Job, created bool, err error)
+	// JobsByID returns the jobs of that id, at most one of each kind.
+	JobsByID(ctx context.Context, id string) ([]job.Job, error)
+	// Jobs returns a page of jobs and the cursor of the next, "" at the end.
+	Jobs(ctx context.Context, f webhook.JobFilter) (jobs []job.Job, next string, err error)
+}
+
+// DeliveryReader reads deliveries and what they are made of.
+type DeliveryReader interface {
+	Deliveries(ctx context.Context, f webhook.Filter) ([]webhook.Delivery, error)
+	Delivery(ctx context.Context, r webhook.Ref) (webhook.Delivery, error)
+	Attempts(ctx context.Context, r webhook.Ref) ([]webhook.Attempt, error)
+	Event(ctx context.Context, account, id string) (webhook.Event, error)
+}
+
+// DeliveryWriter changes deliveries.
+type DeliveryWriter interface {
+	// Record replaces a delivery's row if nobody changed it since it was read,
+	// else it returns webhook.ErrStale.
+	Record(ctx context.Context, read, next webhook.Delivery, attempt *webhook.Attempt) error
+}
+
+// Queue takes the doorbells of deliveries that are sent again.
+type Queue interface {
+	Ring(ctx context.Context, bells []webhook.Doorbell) error
+}
+
+// Config is what the API needs.
+type Config struct {
+	Store       Store
+	Retry       Queue
+	RefusedHost func(rawURL string) error // why a URL's host may not be called; nil: all may
+	PublicURL   string                    // begins the links of webhooks; "" leaves them out
+	Version     string                    // of this build, for the OpenAPI document
+	Now         func() time.Time          // nil is time.Now
+	Log         *slog.Logger              // nil is slog.Default
+}
+
+// API serves the routes. It is an http.Handler.
+type API struct {
+	Config
+	mux     *http.ServeMux
+	verbs   *verbs
+	huma    huma.API
+	openAPI []byte
+	keys    keyCache
+	account sync.Mutex // one default endpoint is set at a time
+}
+
+// New returns the API. Its OpenAPI document is at /openapi.json.
+func New(c Config) *API {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	speakProblems()
+	a := &API{Config: c, mux: http.NewServeMux()}
+	a.verbs = newVerbs(a.mux)
+	a.huma = huma.NewAPI(openAPIConfig(c.Version), a.verbs)
+	a.mux.HandleFunc("/", a.noRoute)
+	a.mux.HandleFunc("GET /healthz", healthy)
+	a.addAccounts()
+	a.addKeys()
+	a.addJobs()
+	a.addEndpoints()
+	a.addDeliveries()
+	a.openAPI = document(a.huma.OpenAPI())
+	a.mux.HandleFunc("GET /openapi.json", a.serveOpenAPI)
+	return a
+}
+
+// ServeHTTP answers a request. Whatever goes wrong is answered by a problem.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	watched := &response{ResponseWriter: w}
+	defer a.recovered(watched, r)
+	p := r.URL.EscapedPath()
+	if !strings.HasPrefix(p, "/") || path.Clean(p) != p || strings.HasPrefix(p, verbRoot) {
+		notFound().write(watched)
+		return
+	}
+	a.mux.ServeHTTP(watched, a.verbs.rewrite(r, p))
+}
+
+// OpenAPI returns the OpenAPI 3.1 document, as JSON.
+func (a *API) OpenAPI() []byte { return a.openAPI }
+
+func (a *API) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", contentJSON)
+	w.Write(a.openAPI)
+}
+
+func healthy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", contentJSON)
+	w.Write([]byte(`{"status":"ok"}` + "\n"))
+}
+
+// noRoute answers what no route matches: 405 when another method would have
+// been served, else 404.
+func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		probe := *r
+		probe.Method = method
+		again := a.verbs.rewrite(&probe, r.URL.EscapedPath())
+		if _, pattern := a.mux.Handler(again); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		notFound().write(w)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	problem(http.StatusMethodNotAllowed, "Use "+strings.Join(allowed, " or ")+".").write(w)
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/jobhook/jobhook/functions/internal/api"
+	"github.com/jobhook/jobhook/functions/internal/deliver"
+	"github.com/jobhook/jobhook/functions/internal/demo"
+	"github.com/jobhook/jobhook/functions/internal/dispatch"
+	"github.com/jobhook/jobhook/functions/internal/host"
+	"github.com/jobhook/jobhook/functions/internal/sweep"
+	"github.com/jobhook/jobhook/shared/httpsend"
+	"github.com/jobhook/jobhook/shared/keyfile"
+	"github.com/jobhook/jobhook/shared/sqlite"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// Names of the files in the data folder, beside the database.
+const (
+	lockFile     = "lock"
+	sealFile     = "secrets.key"
+	operatorFile = "operator.key"
+)
+
+// What a message may cost before it is taken for a defect of ours.
+const (
+	visibility  = 2 * time.Minute // six times the longest request and more
+	maxReceives = 100
+)
+
+// wire puts the product together and runs it until ctx ends.
+func wire(ctx context.Context, args []string) error {
+	o, err := parseOptions(args)
+	if errors.Is(err, errHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	log := o.logger()
+	slog.SetDefault(log)
+	unlock, err := lockFolder(o.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := open(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	err = p.run(ctx, o)
+	return errors.Join(err, p.close())
+}
+
+// lockFolder makes the data folder and keeps a second process out of it.
+func lockFolder(folder string) (unlock func(), err error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(folder, lockFile))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("data folder %s: another process is using it; stop that one, or give this one another --data", folder)
+	}
+	return func() { _ = lock.Unlock() }, nil
+}
+
+// process is everything that runs.
+type process struct {
+	log   *slog.Logger
+	store *sqlite.Store
+	first *sqlite.Queue
+	retry *sqlite.Queue
+	key   string // the operator's
+	host  *host.Host
+	api   http.Handler
+}
+
+func open(ctx context.Context, o options, log *slog.Logger) (*process, error) {
+	key, err := keyfile.Open(filepath.Join(o.Data, sealFile))
+	if err != nil {
+		return nil, err
+	}
+	p := &process{log: log}
+	p.store, err = sqlite.Open(ctx, o.Data, sqlite.Options{Durability: sqlite.Durability(o.Durability), Sealer: key, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.openQueues(ctx); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	if p.key, err = operatorKey(ctx, p.store, o); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	p.assemble(o)
+	return p, nil
+}
+
+func (p *process) openQueues(ctx context.Context) (err error) {
+	options := sqlite.QueueOptions{Visibility: visibility, MaxReceives: maxReceives}
+	if p.first, err = p.store.OpenQueue(ctx, "first", options); err != nil {
+		return err
+	}
+	p.retry, err = p.store.OpenQueue(ctx, "retry", options)
+	return err
+}
+
+// assemble joins the handlers to the store, the queues and the sender.
+func (p *process) assemble(o options) {
+	client := sender{httpsend.New(httpsend.Options{AllowPrivate: o.AllowPrivate})}
+	health := &deliver.HealthLog{}
+	lane := func(name string, queue *sqlite.Queue, retry deliver.RetryQueue) host.Lane {
+		return host.Lane{Name: name, Queue: queue, Handler: &deliver.Handler{
+			Store: p.store, Queue: queue, Retry: retry, Sender: client, PublicURL: o.PublicURL, Health: health, Log: p.log,
+		}}
+	}
+	p.host = &host.Host{
+		Feed:     p.store,
+		Dispatch: &dispatch.Handler{Store: p.store, Queue: p.first, Retention: o.Retention, Log: p.log},
+		Lanes:    []host.Lane{lane("first", p.first, p.retry), lane("retry", p.retry, nil)},
+		Sweep:    &sweep.Handler{Store: p.store, Queue: p.retry, Horizon: 2 * host.DefaultSweepEvery, Log: p.log},
+		Grace:    o.ShutdownGrace, MaxBatches: o.MaxInFlight, Log: p.log,
+	}
+	config := api.Config{Store: p.store, Retry: p.retry, PublicURL: o.PublicURL, Version: version, Log: p.log}
+	if !o.AllowPrivate {
+		config.RefusedHost = httpsend.RefusedHost
+	}
+	p.api = api.New(config)
+}
+
+// sender is the HTTP client in the words of deliver.
+type sender struct{ client *httpsend.Client }
+
+// Post sends one request.
+func (s sender) Post(ctx context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
+	return s.client.Post(ctx, httpsend.Request(r))
+}
+
+// run serves until ctx ends, or until the demo has.
+func (p *process) run(ctx context.Context, o options) error {
+	listener, err := net.Listen("tcp", o.Addr)
+	if err != nil {
+		return fmt.Errorf("--addr %s: %w", o.Addr, err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	server := &http.Server{Handler: p.api, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	wait.Go(func() { p.host.Run(ctx) })
+	served := make(chan error, 1)
+	wait.Go(func() { served <- server.Serve(listener); stop() })
+	p.log.Info("server.started", "addr", listener.Addr().String(), "data", o.Data, "version", version)
+	if o.Demo {
+		err = p.demo(ctx, o, "http://"+listener.Addr().String())
+	}
+	if !o.DemoOnce && err == nil {
+		<-ctx.Done()
+	}
+	p.log.Info("server.stopping", "grace", o.ShutdownGrace.String())
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.ShutdownGrace)
+	defer cancel()
+	if err2 := server.Shutdown(deadline); err2 != nil {
+		_ = server.Close()
+	}
+	if err2 := <-served; !errors.Is(err2, http.ErrServerClosed) {
+		err = errors.Join(err, err2)
+	}
+	return err
+}
+
+func (p *process) demo(ctx context.Context, o options, url string) error {
+	return demo.Play(ctx, demo.Config{API: url, Key: p.key, Addr: o.DemoAddr, Out: os.Stdout, Once: o.DemoOnce})
+}
+
+func (p *process) close() error {
+	for _, q := range []*sqlite.Queue{p.first, p.retry} {
+		if q != nil {
+			q.Close()
+		}
+	}
+	return p.store.Close()
+}
+
+// operatorKey makes sure that the operator has a key: the given one, the one
+// in the data folder, or a new one.
+func operatorKey(ctx context.Context, store *sqlite.Store, o options) (string, error) {
+	path := filepath.Join(o.Data, operatorFile)
+	full := o.OperatorKey
+	if full == "" {
+		b, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("operator key: %w", err)
+		}
+		full = string(b)
+	}
+	if full == "" {
+		full, _ = api.MintKey(time.Now(), webhook.ScopeOperator, "", "operator")
+		if err := os.WriteFile(path, []byte(full), 0o600); err != nil {
+			return "", fmt.Errorf("operator key: %w", err)
+		}
+	}
+	key, err := api.ImportKey(full, time.Now(), webhook.ScopeOperator, "", "operator")
+	if err != nil {
+		return "", fmt.Errorf("operator key: %w", err)
+	}
+	return full, store.PutKey(ctx, key)
+}
