@@ -88,7 +88,8 @@ func (s *Store) Endpoint(ctx context.Context, account, id string) (webhook.Endpo
 }
 
 // PutEndpoint creates or replaces an endpoint. It returns webhook.ErrTaken
-// when the id is another account's.
+// when the id is another account's. An account has at most one default
+// endpoint: a second one is an error.
 func (s *Store) PutEndpoint(ctx context.Context, e webhook.Endpoint) error {
 	_, err := s.changeEndpoint(ctx, e.Account, e.ID, func(webhook.Endpoint, bool) (webhook.Endpoint, error) { return e, nil })
 	return wrap(err, "endpoint %s: put", e.ID)
@@ -174,7 +175,10 @@ func (s *Store) insertEndpoint(t *tx, e webhook.Endpoint) error {
 	if err != nil {
 		return fmt.Errorf("seal secrets: %w", err)
 	}
-	return prepare(t.Conn, `INSERT OR REPLACE INTO endpoints (`+endpointColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+	return prepare(t.Conn, `INSERT INTO endpoints (`+endpointColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET (url, format, is_default, types, policy, secrets, status, status_reason, created_at, updated_at) =
+			(excluded.url, excluded.format, excluded.is_default, excluded.types, excluded.policy, excluded.secrets,
+			excluded.status, excluded.status_reason, excluded.created_at, excluded.updated_at)`).
 		text(e.ID).text(e.Account).text(e.URL).text(e.Format).bool(e.Default).text(string(types)).text(string(policy)).
 		blob(sealed).text(string(e.Status)).text(e.StatusReason).time(e.CreatedAt).time(e.UpdatedAt).exec()
 }

@@ -16,7 +16,7 @@ type message struct {
 	visibleAt time.Time
 	receives  int
 	cold      bool // on disk only
-	sent      bool // in flight: hidden by a receive
+	gone      bool // taken while it stood in line, to be passed over there
 	index     int  // place in the heap of the hidden; -1 when it is not there
 }
 
@@ -95,24 +95,24 @@ func (h *hot) line(m *message) {
 	g.visible = append(g.visible, m)
 }
 
-// receive returns up to max visible messages, one of each group in turn, and
-// those that turned out to be dead letters. It waits for the first.
-func (h *hot) receive(ctx context.Context, max int, wait time.Duration, o QueueOptions) (live, dead []received) {
+// receive returns up to max visible messages, one of each group in turn. It
+// waits for the first, and buries the dead letters that it comes upon.
+func (h *hot) receive(ctx context.Context, max int, wait time.Duration, o QueueOptions, bury func([]received)) []received {
 	deadline := time.Now().Add(wait)
 	for {
 		live, dead, arrived, next := h.pop(max, o)
-		if len(live)+len(dead) > 0 {
-			return live, dead
+		if len(dead) > 0 {
+			bury(dead)
 		}
 		pause := time.Until(deadline)
-		if pause <= 0 {
-			return nil, nil
+		if len(live) > 0 || pause <= 0 {
+			return live
 		}
 		if next > 0 {
 			pause = min(pause, next)
 		}
 		if !sleep(ctx, pause, arrived) {
-			return nil, nil
+			return nil
 		}
 	}
 }
@@ -138,13 +138,17 @@ func (h *hot) pop(max int, o QueueOptions) (live, dead []received, arrived <-cha
 	h.reveal(now)
 	for len(live) < max && len(h.turns) > 0 {
 		m := h.nextInTurn()
+		if m.gone {
+			continue
+		}
 		if m.receives >= o.MaxReceives {
 			delete(h.byID, m.id)
+			h.signalRoom()
 			dead = append(dead, m.snapshot())
 			continue
 		}
 		m.receives++
-		m.sent, m.visibleAt = true, now.Add(o.Visibility)
+		m.visibleAt = now.Add(o.Visibility)
 		heap.Push(&h.hidden, m)
 		live = append(live, m.snapshot())
 	}
@@ -180,28 +184,28 @@ func (h *hot) nextInTurn() *message {
 // reveal lines up the hidden messages whose time has come.
 func (h *hot) reveal(now time.Time) {
 	for len(h.hidden) > 0 && !h.hidden[0].visibleAt.After(now) {
-		m := heap.Pop(&h.hidden).(*message)
-		m.sent = false
-		h.line(m)
+		h.line(heap.Pop(&h.hidden).(*message))
 	}
 }
 
-// take removes a message in flight by the receipt of its last receive.
-func (h *hot) take(receipt string) (*message, bool) {
-	id, receives, ok := parseReceipt(receipt)
-	if !ok {
-		return nil, false
-	}
+// take removes a message by its last receive, be it in flight, hidden for
+// longer, or visible again.
+func (h *hot) take(r receive) (*message, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.byID[id]
-	if m == nil || m.receives != receives || !m.sent {
+	m := h.byID[r.id]
+	if m == nil || m.receives != r.number {
 		return nil, false
 	}
-	delete(h.byID, id)
-	heap.Remove(&h.hidden, m.index)
+	delete(h.byID, r.id)
 	h.signalRoom()
-	return m, true
+	taken := *m
+	if m.index >= 0 {
+		heap.Remove(&h.hidden, m.index)
+	} else {
+		m.gone = true
+	}
+	return &taken, true
 }
 
 // full tells whether there is no room, and remembers that somebody asked.
@@ -213,6 +217,13 @@ func (h *hot) full() bool {
 	}
 	h.lacking = true
 	return true
+}
+
+// lack remembers that messages stayed on disk for lack of room.
+func (h *hot) lack() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lacking = true
 }
 
 // signalRoom tells once that there is room again. It leaves a gap, so that

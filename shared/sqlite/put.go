@@ -36,7 +36,7 @@ func putPlanned(c conn, p webhook.Planned) (bells []webhook.Doorbell, err error)
 			return nil, wrap(err, "delivery %s", d.ID)
 		}
 		ring := d.State == webhook.StateQueued
-		if !isNew && ring {
+		if !isNew { // the row decides, whatever is planned now
 			if ring, err = neverAttempted(c, d.Ref()); err != nil {
 				return nil, err
 			}

@@ -122,14 +122,14 @@ func (q *Queue) isCold(m *message) bool {
 // when wait has passed or ctx has ended. The messages are hidden from others
 // for the queue's visibility timeout.
 func (q *Queue) Receive(ctx context.Context, max int, wait time.Duration) []webhook.Message {
-	messages, dead := q.hot.receive(ctx, max, wait, q.opts)
-	if len(messages)+len(dead) > 0 {
-		q.noteReceived(messages, dead)
+	messages := q.hot.receive(ctx, max, wait, q.opts, q.bury)
+	if len(messages) > 0 {
+		q.noteReceived(messages)
 	}
 	list := make([]webhook.Message, len(messages))
 	for i, m := range messages {
 		list[i] = webhook.Message{
-			ID: strconv.FormatInt(m.id, 10), Receipt: receipt(m.id, m.receives), Group: m.group,
+			ID: strconv.FormatInt(m.id, 10), Receipt: receive{m.id, m.receives}.receipt(), Group: m.group,
 			Body: m.body, Receives: m.receives, SentAt: m.sentAt,
 		}
 	}
@@ -138,13 +138,21 @@ func (q *Queue) Receive(ctx context.Context, max int, wait time.Duration) []webh
 
 // noteReceived writes down the receive counts. Nobody waits for it: should it
 // be lost with the process, the message was received once more than it says.
-func (q *Queue) noteReceived(received, dead []received) {
+func (q *Queue) noteReceived(received []received) {
 	q.store.writer.later(func(t *tx) error {
 		for _, m := range received {
 			if err := prepare(t.Conn, `UPDATE messages SET receives = ? WHERE id = ?`).int(m.receives).int(int(m.id)).exec(); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+}
+
+// bury makes messages dead letters. Nobody waits for it either: should it be
+// lost, the next receive comes upon them again.
+func (q *Queue) bury(dead []received) {
+	q.store.writer.later(func(t *tx) error {
 		for _, m := range dead {
 			if err := prepare(t.Conn, `UPDATE messages SET queue = ?, cold = 1, visible_at = 0 WHERE id = ?`).text(q.deadName()).int(int(m.id)).exec(); err != nil {
 				return err
@@ -156,37 +164,65 @@ func (q *Queue) noteReceived(received, dead []received) {
 
 func (q *Queue) deadName() string { return q.name + "-dead" }
 
-// Delete removes messages by the receipts of their last receive. A receipt
-// that no longer counts is passed over.
+// Delete removes messages by the receipts of their last receive, which count
+// until the message is received again. One that no longer counts is passed over.
 func (q *Queue) Delete(ctx context.Context, receipts []string) error {
-	var ids []int64
-	for _, r := range receipts {
-		if m, ok := q.hot.take(r); ok {
-			ids = append(ids, m.id)
-		}
-	}
-	if len(ids) == 0 {
+	taken, elsewhere := q.takeAll(receipts)
+	if len(taken)+len(elsewhere) == 0 {
 		return nil
 	}
 	err := q.store.write(ctx, func(t *tx) error {
-		for _, id := range ids {
-			if err := prepare(t.Conn, `DELETE FROM messages WHERE id = ?`).int(int(id)).exec(); err != nil {
+		for _, m := range taken {
+			if err := prepare(t.Conn, `DELETE FROM messages WHERE id = ?`).int(int(m.id)).exec(); err != nil {
+				return err
+			}
+		}
+		for _, r := range elsewhere {
+			if err := prepare(t.Conn, `DELETE FROM messages WHERE `+coldReceived).text(q.name).int(int(r.id)).int(r.number).exec(); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		q.hot.addWarm(taken) // they come again
+	}
 	return wrap(err, "queue %s: delete", q.name)
+}
+
+// coldReceived selects a message that is on disk only by its last receive.
+const coldReceived = `queue = ? AND id = ? AND receives = ? AND cold = 1`
+
+// takeAll takes out of memory what the receipts name. Elsewhere are those that
+// are not there: on disk only, received again, or deleted.
+func (q *Queue) takeAll(receipts []string) (taken []*message, elsewhere []receive) {
+	taken = make([]*message, 0, len(receipts))
+	for _, text := range receipts {
+		r, ok := parseReceipt(text)
+		if !ok {
+			continue
+		}
+		if m, ok := q.hot.take(r); ok {
+			taken = append(taken, m)
+		} else {
+			elsewhere = append(elsewhere, r)
+		}
+	}
+	return taken, elsewhere
 }
 
 // Hide makes a received message invisible for d from now on; 0 makes it
 // visible at once. A receipt that no longer counts is passed over.
 func (q *Queue) Hide(ctx context.Context, receipt string, d time.Duration) error {
-	m, ok := q.hot.take(receipt)
-	if !ok {
+	taken, elsewhere := q.takeAll([]string{receipt})
+	if len(elsewhere) > 0 {
+		return wrap(q.hideCold(ctx, elsewhere[0], d), "queue %s: hide", q.name)
+	}
+	if len(taken) == 0 {
 		return nil
 	}
-	m.visibleAt, m.sent = time.Now().Add(d), false
+	m := taken[0]
+	m.visibleAt = time.Now().Add(d)
 	m.cold = d > coldAfter
 	err := q.store.write(ctx, func(t *tx) error {
 		t.afterCommit(func() { q.hot.addWarm([]*message{m}) })
@@ -197,6 +233,21 @@ func (q *Queue) Hide(ctx context.Context, receipt string, d time.Duration) error
 		q.hot.addWarm([]*message{m})
 	}
 	return wrap(err, "queue %s: hide", q.name)
+}
+
+// hideCold changes when a message on disk becomes visible.
+func (q *Queue) hideCold(ctx context.Context, r receive, d time.Duration) error {
+	changed := false
+	err := q.store.write(ctx, func(t *tx) error {
+		err := prepare(t.Conn, `UPDATE messages SET visible_at = ? WHERE `+coldReceived).
+			time(time.Now().Add(d)).text(q.name).int(int(r.id)).int(r.number).exec()
+		changed = t.Changes() > 0
+		return err
+	})
+	if err != nil || !changed || d > coldAfter {
+		return err
+	}
+	return q.warm(ctx)
 }
 
 // DeadLetters returns messages that were received too often.
@@ -266,17 +317,29 @@ func (q *Queue) warm(ctx context.Context) error {
 				err = prepare(t.Conn, `UPDATE messages SET cold = 0 WHERE id = ?`).int(int(m.id)).exec()
 			}
 		}
-		t.afterCommit(func() { q.hot.addWarm(messages) })
+		t.afterCommit(func() {
+			if len(messages) == room {
+				q.hot.lack() // there may be more
+			}
+			q.hot.addWarm(messages)
+		})
 		return err
 	})
 }
 
-// receipt names one receive of a message.
-func receipt(id int64, receives int) string { return fmt.Sprintf("%d.%d", id, receives) }
+// receive is one receive of a message, counted from 1.
+type receive struct {
+	id     int64
+	number int
+}
 
-func parseReceipt(r string) (id int64, receives int, ok bool) {
-	left, right, _ := strings.Cut(r, ".")
+func (r receive) receipt() string {
+	return strconv.FormatInt(r.id, 10) + "." + strconv.Itoa(r.number)
+}
+
+func parseReceipt(text string) (r receive, ok bool) {
+	left, right, _ := strings.Cut(text, ".")
 	id, err := strconv.ParseInt(left, 10, 64)
-	receives, err2 := strconv.Atoi(right)
-	return id, receives, err == nil && err2 == nil
+	number, err2 := strconv.Atoi(right)
+	return receive{id, number}, err == nil && err2 == nil && number > 0
 }

@@ -37,14 +37,17 @@ func (s *silences) extend(url string, until time.Time) bool {
 	return true
 }
 
-func (s *silences) forget(before time.Time) {
+// forget drops what was over before then, and reports whether there was any.
+func (s *silences) forget(before time.Time) (any bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for url, until := range s.until {
 		if until.Before(before) {
 			delete(s.until, url)
+			any = true
 		}
 	}
+	return any
 }
 
 // Silence keeps everybody from calling the exact URL until then. It holds in

@@ -8,6 +8,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitemigration"
@@ -54,7 +54,7 @@ type Options struct {
 // be called from any goroutine.
 type Store struct {
 	writer  *writer
-	readers *sqlitex.Pool
+	readers *readers
 	seal    Sealer
 	log     *slog.Logger
 
@@ -75,9 +75,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	readers, err := sqlitex.NewPool(path, sqlitex.PoolOptions{
-		Flags: sqlite.OpenReadOnly | sqlite.OpenWAL, PoolSize: max(o.Readers, 4), PrepareConn: prepareReader,
-	})
+	readers, err := openReaders(path, cmp.Or(o.Readers, 4))
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("open %s for reading: %w", path, err)
@@ -87,7 +85,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		s.log = slog.Default()
 	}
 	if err := s.start(conn, path); err != nil {
-		readers.Close()
+		readers.close()
 		conn.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -125,7 +123,7 @@ func (s *Store) Close() error {
 	s.stop()
 	s.wait.Wait()
 	err := s.writer.close()
-	if err2 := s.readers.Close(); err == nil {
+	if err2 := s.readers.close(); err == nil {
 		err = err2
 	}
 	return err
@@ -156,11 +154,6 @@ func openWriter(ctx context.Context, path string, d Durability) (*sqlite.Conn, e
 	return conn, nil
 }
 
-func prepareReader(conn *sqlite.Conn) error {
-	conn.SetBusyTimeout(5 * time.Second)
-	return sqlitex.ExecuteTransient(conn, "PRAGMA cache_size = -4096", nil)
-}
-
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -187,12 +180,7 @@ func migrate(ctx context.Context, conn *sqlite.Conn) error {
 
 // read runs f on a reading connection.
 func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {
-	conn, err := s.readers.Take(ctx)
-	if err != nil {
-		return fmt.Errorf("reading connection: %w", err)
-	}
-	defer s.readers.Put(conn)
-	return f(conn)
+	return s.readers.do(ctx, f)
 }
 
 // write runs f in a transaction and returns when it is durable.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -87,13 +88,26 @@ const keepUnsent = 7 * 24 * time.Hour
 // not ended is declined instead, and removed a week later. It returns how many
 // deliveries it saw to.
 func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (done int, err error) {
+	if err := s.expireSilences(ctx, now); err != nil {
+		return 0, wrap(err, "remove silences that are over")
+	}
 	for done < limit {
-		n, err := s.expireSome(ctx, now)
-		if done += n; err != nil || n < expireChunk {
+		chunk := min(expireChunk, limit-done)
+		n, err := s.expireSome(ctx, now, chunk)
+		if done += n; err != nil || n < chunk {
 			return done, wrap(err, "remove expired deliveries")
 		}
 	}
 	return done, nil
+}
+
+func (s *Store) expireSilences(ctx context.Context, now time.Time) error {
+	if !s.silences.forget(now) {
+		return nil
+	}
+	return s.write(ctx, func(t *tx) error {
+		return prepare(t.Conn, `DELETE FROM silences WHERE until < ?`).time(now).exec()
+	})
 }
 
 // expired is a delivery that is to go.
@@ -102,30 +116,27 @@ type expired struct {
 	state webhook.State
 }
 
-func (s *Store) expireSome(ctx context.Context, now time.Time) (int, error) {
-	list, err := s.findExpired(ctx, now)
-	if err != nil || len(list) == 0 {
-		return 0, err
-	}
+// expireSome looks and acts in one transaction: what it finds ended could be
+// resent in between.
+func (s *Store) expireSome(ctx context.Context, now time.Time, limit int) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
+		list, err := findExpired(t.Conn, now, limit)
+		n = len(list)
 		for _, d := range list {
-			if err := expireDelivery(t.Conn, d, now); err != nil {
-				return err
+			if err == nil {
+				err = expireDelivery(t.Conn, d, now)
 			}
 		}
-		t.afterCommit(func() { s.silences.forget(now) })
-		return prepare(t.Conn, `DELETE FROM silences WHERE until < ?`).time(now).exec()
+		return err
 	})
-	return len(list), err
+	return n, err
 }
 
-func (s *Store) findExpired(ctx context.Context, now time.Time) (list []expired, err error) {
-	err = s.read(ctx, func(c conn) error {
-		return prepare(c, `SELECT seq, state FROM deliveries INDEXED BY deliveries_expires WHERE expires_at < ? ORDER BY expires_at LIMIT ?`).
-			time(now).int(expireChunk).each(func(r *row) error {
-			list = append(list, expired{seq: r.int(), state: webhook.State(r.text())})
-			return nil
-		})
+func findExpired(c conn, now time.Time, limit int) (list []expired, err error) {
+	err = prepare(c, `SELECT seq, state FROM deliveries INDEXED BY deliveries_expires WHERE expires_at < ? ORDER BY expires_at LIMIT ?`).
+		time(now).int(limit).each(func(r *row) error {
+		list = append(list, expired{seq: r.int(), state: webhook.State(r.text())})
+		return nil
 	})
 	return list, err
 }
@@ -134,13 +145,11 @@ func expireDelivery(c conn, d expired, now time.Time) error {
 	if d.state.Final() {
 		return removeDelivery(c, d.seq)
 	}
-	return prepare(c, `UPDATE deliveries SET state = 'declined', reason = 'expired before it could be sent',
+	return prepare(c, `UPDATE deliveries SET state = iif(delivered_at > 0, 'delivered', 'declined'),
+		reason = iif(delivered_at > 0, 'delivered before; the resend expired', 'expired before it could be sent'),
 		next_at = 0, due_at = 0, updated_at = ?, expires_at = ? WHERE seq = ?`).
 		time(now).time(now.Add(keepUnsent)).int(d.seq).exec()
 }
-
-// eventSpan is how far apart, in row numbers, the deliveries of one event can be.
-const eventSpan = 1000
 
 func removeDelivery(c conn, seq int) error {
 	err := prepare(c, `DELETE FROM attempts WHERE id >= ? AND id < ?`).
@@ -148,15 +157,22 @@ func removeDelivery(c conn, seq int) error {
 	if err != nil {
 		return err
 	}
-	event := 0
-	_, err = prepare(c, `DELETE FROM deliveries WHERE seq = ? RETURNING event_seq`).int(seq).one(func(r *row) error {
-		event = r.int()
+	account, eventID := "", ""
+	_, err = prepare(c, `DELETE FROM deliveries WHERE seq = ? RETURNING account, event_id`).int(seq).one(func(r *row) error {
+		account, eventID = r.text(), r.text()
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return prepare(c, `DELETE FROM events WHERE seq = ?1 AND NOT EXISTS
-		(SELECT 1 FROM deliveries WHERE seq > ?2 AND seq < ?3 AND event_seq = ?1)`).
-		int(event).int(seq - eventSpan).int(seq + eventSpan).exec()
+	siblings := siblingPrefix(eventID)
+	needed, err := prepare(c, `SELECT 1 FROM deliveries WHERE account = ? AND id >= ? AND id < ? LIMIT 1`).
+		text(account).text(siblings).text(siblings + "\x7f").one(func(*row) error { return nil })
+	if err != nil || needed {
+		return err
+	}
+	return prepare(c, `DELETE FROM events WHERE id = ?`).text(eventID).exec()
 }
+
+// siblingPrefix begins the ids of all deliveries of an event, see webhook.DeliveryID.
+func siblingPrefix(eventID string) string { return "dlv_" + strings.TrimPrefix(eventID, "evt_") }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -41,9 +42,20 @@ func (t *tx) afterCommit(f func()) { t.after = append(t.after, f) }
 // operation is one caller's part of a group. It may run a second time, if
 // another operation of its group failed.
 type operation struct {
-	run  func(*tx) error
-	done chan error // nil: nobody waits
+	run    func(*tx) error
+	waiter *waiter // nil: nobody waits
 }
+
+// waiter is the caller of an operation. Whoever claims it first decides: the
+// writer, to run it, or the caller, to give up.
+type waiter struct {
+	claimed atomic.Bool
+	done    chan error
+}
+
+func (op operation) claim() bool { return op.waiter == nil || op.waiter.claim() }
+
+func (w *waiter) claim() bool { return w.claimed.CompareAndSwap(false, true) }
 
 // writer owns the writing connection.
 type writer struct {
@@ -74,36 +86,44 @@ func newWriter(conn, checkpointer *sqlite.Conn, log *slog.Logger) *writer {
 }
 
 // do runs f with others in one transaction and waits until it is durable. An
-// error of f undoes f alone. f must not keep the tx.
+// error of f undoes f alone. f must not keep the tx. When ctx ends before f has
+// begun, f never runs; once it has begun, do waits for the commit.
 func (w *writer) do(ctx context.Context, f func(*tx) error) error {
-	done := make(chan error, 1)
-	if err := w.submit(operation{run: f, done: done}); err != nil {
+	me := &waiter{done: make(chan error, 1)}
+	if err := w.submit(ctx, operation{run: f, waiter: me}); err != nil {
 		return err
 	}
 	select {
-	case err := <-done:
+	case err := <-me.done:
 		return err
 	case <-ctx.Done():
-		return ctx.Err() // the write may still be made
 	}
+	if me.claim() {
+		return ctx.Err()
+	}
+	return <-me.done
 }
 
 // later runs f in some next transaction; nobody waits for it. What is
 // submitted after it is committed after it.
 func (w *writer) later(f func(*tx) error) {
-	if err := w.submit(operation{run: f}); err != nil {
+	if err := w.submit(context.Background(), operation{run: f}); err != nil {
 		w.log.Debug("write.dropped", "error", err)
 	}
 }
 
-func (w *writer) submit(op operation) error {
+func (w *writer) submit(ctx context.Context, op operation) error {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.closed {
 		return errClosed
 	}
-	w.operations <- op
-	return nil
+	select {
+	case w.operations <- op:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // close commits what was submitted and closes the connection.
@@ -128,7 +148,9 @@ func (w *writer) loop() {
 			if !open {
 				return
 			}
-			group = w.commitGroup(append(group[:0], op))
+			if op.claim() {
+				group = w.commitGroup(append(group[:0], op))
+			}
 		case resume := <-w.quiet:
 			<-resume
 		}
@@ -146,7 +168,7 @@ func (w *writer) commitGroup(group []operation) []operation {
 	for _, op := range group {
 		_, after, err := w.try([]operation{op}, false)
 		finish([]operation{op}, after, err)
-		if err != nil && op.done == nil {
+		if err != nil && op.waiter == nil {
 			w.log.Error("write.failed", "error", err)
 		}
 	}
@@ -189,7 +211,7 @@ func run(op operation, t *tx) (err error) {
 func (w *writer) take(group []operation) []operation {
 	select {
 	case op, open := <-w.operations:
-		if open {
+		if open && op.claim() {
 			return append(group, op)
 		}
 	default:
@@ -209,8 +231,8 @@ func finish(group []operation, after []func(), err error) {
 		f()
 	}
 	for _, op := range group {
-		if op.done != nil {
-			op.done <- err
+		if op.waiter != nil {
+			op.waiter.done <- err
 		}
 	}
 }

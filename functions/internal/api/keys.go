@@ -126,7 +126,9 @@ func (a *API) addKeys() {
 	register(a, tag("list-keys", "GET", "/v1/accounts/{account}/keys", "List the keys of an account", 200), platform, a.listKeys)
 	register(a, tag("revoke-key", "DELETE", "/v1/accounts/{account}/keys/{key}", "Revoke a key", 204), platform, a.revokeKey)
 	register(a, tag("create-root-key", "POST", "/v1/keys", "Make a platform or operator key", 201), operator,
-		func(ctx context.Context, in *mintRootInput) (*result[keyView], error) { return a.mint(ctx, "", in.Body) })
+		func(ctx context.Context, in *mintRootInput) (*result[keyView], error) {
+			return a.mint(ctx, "", in.Body)
+		})
 	register(a, tag("list-root-keys", "GET", "/v1/keys", "List the platform and operator keys", 200), operator,
 		func(ctx context.Context, _ *struct{}) (*result[page[keyView]], error) { return a.keyList(ctx, "") })
 	register(a, tag("revoke-root-key", "DELETE", "/v1/keys/{key}", "Revoke a platform or operator key", 204), operator,

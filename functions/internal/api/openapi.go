@@ -43,8 +43,9 @@ func pageOf[T, V any](list []T, view func(T) V, next string) *result[page[V]] {
 	return &result[page[V]]{Body: p}
 }
 
-// paging is how every list is asked for its pages. Its maximum is webhook.MaxPage.
-type paging struct {
+// Paging is how every list is asked for its pages. Its maximum is
+// webhook.MaxPage. It is exported, as all that is embedded, for huma to see it.
+type Paging struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"250" default:"50"`
 	After string `query:"after" maxLength:"1024" doc:"The next of the page before."`
 }

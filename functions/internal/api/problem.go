@@ -29,7 +29,7 @@ type Problem struct {
 	Status    int            `json:"status" example:"422"`
 	Detail    string         `json:"detail,omitempty" doc:"What happened this time."`
 	RequestID string         `json:"request_id,omitempty" doc:"Names the request in the server's log, for status 500."`
-	Errors    []FieldProblem `json:"errors,omitempty" doc:"What is wrong with the request, field by field."`
+	Errors    []FieldProblem `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the request, field by field."`
 }
 
 // FieldProblem says what is wrong with one field and what to write instead.
@@ -112,6 +112,7 @@ func sentinels() []struct {
 		problem *Problem
 	}{
 		{webhook.ErrNotFound, notFound()},
+		{webhook.ErrCursor, badCursor()},
 		{webhook.ErrTaken, conflict("taken", "The id is taken by another account.").
 			field("id", "it belongs to another account", "use an id that no other account has, such as one with a prefix")},
 		{webhook.ErrInFlight, conflict("in-flight", "An attempt is queued or being made; wait for its end, then try again.")},
@@ -211,8 +212,13 @@ func refusal(status int, detail string, errs []error) *Problem {
 			p.Errors = append(p.Errors, fieldProblem(d))
 		}
 	}
-	if status == http.StatusUnprocessableEntity {
+	switch status {
+	case http.StatusUnprocessableEntity:
 		p.Detail = "The request cannot be accepted."
+	case http.StatusBadRequest:
+		p.Detail = "The body cannot be read."
+	case http.StatusRequestEntityTooLarge:
+		p.field("", "it is too large: "+detail, "send less at once")
 	}
 	return p
 }
@@ -226,7 +232,7 @@ func fieldProblem(d *huma.ErrorDetail) FieldProblem {
 		name, _, _ := strings.Cut(strings.TrimPrefix(want, "required property "), " ")
 		f.Field, f.Problem, f.Cure = strings.TrimPrefix(field+"."+name, "."), "it is missing", "add "+name
 	case expected:
-		f.Problem, f.Cure = "the value cannot stand here", "write "+strings.TrimPrefix(want, "value to be ")
+		f.Problem, f.Cure = "the value cannot stand here", "write "+article(want)+strings.TrimPrefix(want, "value to be ")
 	case strings.HasPrefix(d.Message, "unexpected property"), strings.HasPrefix(d.Message, "unknown query"):
 		f.Problem, f.Cure = "there is no such field", "leave it out, or correct its name; /openapi.json has them all"
 	case strings.HasPrefix(d.Message, "required "):
@@ -237,4 +243,15 @@ func fieldProblem(d *huma.ErrorDetail) FieldProblem {
 		f.Problem, f.Cure = "it is no JSON: "+d.Message, "send one JSON object, UTF-8"
 	}
 	return f
+}
+
+// article is what stands before the thing that huma expects.
+func article(want string) string {
+	switch word, _, _ := strings.Cut(want, " "); word {
+	case "string", "boolean", "number":
+		return "a "
+	case "integer", "array", "object":
+		return "an "
+	}
+	return ""
 }

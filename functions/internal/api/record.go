@@ -3,13 +3,10 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
-
-// errSyntax says that a text is no JSON object.
-var errSyntax = errors.New("it is no JSON object")
 
 // member is one attribute of a JSON object, as it is written. Values are never
 // decoded and written again: that would lose digits.
@@ -21,6 +18,8 @@ type member struct {
 // manyMembers is from where on doubles are looked for with a map.
 const manyMembers = 64
 
+func noObject() error { return malformed("it is no JSON object") }
+
 // split returns the members of a JSON object in their order. It finds where
 // values end without judging them; whoever decodes the record does that. A key
 // that is there twice is refused, since readers differ in which one they take.
@@ -31,34 +30,35 @@ func split(object []byte) ([]member, error) {
 	s := scanner{text: object}
 	list := make([]member, 0, 24)
 	if !s.take('{') {
-		return nil, errSyntax
+		return nil, noObject()
 	}
 	for first := true; !s.take('}'); first = false {
 		if !first && !s.take(',') {
-			return nil, errSyntax
+			return nil, noObject()
 		}
 		m, ok := s.member()
 		if !ok {
-			return nil, errSyntax
+			return nil, noObject()
 		}
 		list = append(list, m)
 	}
 	if s.space(); s.at != len(object) {
-		return nil, errSyntax
+		return nil, noObject()
 	}
 	return list, checkDoubles(list)
 }
 
 func checkDoubles(list []member) error {
-	seen := map[string]bool{}
+	var seen map[string]bool
+	if len(list) >= manyMembers {
+		seen = make(map[string]bool, len(list))
+	}
 	for i, m := range list {
 		double := seen[string(m.key)]
-		if len(list) < manyMembers {
-			for _, before := range list[:i] {
-				double = double || bytes.Equal(before.key, m.key)
-			}
-		} else {
+		if seen != nil {
 			seen[string(m.key)] = true
+		} else {
+			double = slices.ContainsFunc(list[:i], func(before member) bool { return bytes.Equal(before.key, m.key) })
 		}
 		if double {
 			return invalid(string(m.key), "it is written twice", "write each attribute once")
@@ -97,7 +97,7 @@ func (s *scanner) take(c byte) bool {
 func (s *scanner) member() (m member, ok bool) {
 	s.space()
 	begin := s.at
-	if !s.text1('"') || !s.skipString() {
+	if s.at == len(s.text) || s.text[s.at] != '"' || !s.skipString() {
 		return m, false
 	}
 	m.key = s.text[begin+1 : s.at-1]
@@ -117,8 +117,6 @@ func (s *scanner) member() (m member, ok bool) {
 	m.value = s.text[begin:s.at]
 	return m, ok
 }
-
-func (s *scanner) text1(c byte) bool { return s.at < len(s.text) && s.text[s.at] == c }
 
 // skipString steps over a string.
 func (s *scanner) skipString() bool {

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// clockTick is the unit of CPU times in /proc, see proc(5): 1/100 s on every
+// Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+var errProc = errors.New("it is not as proc(5) says")
+
+// usage is what a process has used since its start.
+type usage struct {
+	cpu     time.Duration // user and system
+	peakMiB float64       // of the resident set
+}
+
+// usageOf reads the usage of a process. It needs Linux.
+func usageOf(pid int) (usage, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return usage{}, err
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return usage{}, err
+	}
+	cpu, err := parseStat(string(stat))
+	if err != nil {
+		return usage{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+	}
+	peak, err := parseStatus(status)
+	if err != nil {
+		return usage{}, fmt.Errorf("/proc/%d/status: %w", pid, err)
+	}
+	return usage{cpu, peak}, nil
+}
+
+// parseStat returns user and system time, fields 14 and 15. The name of the
+// program, field 2, is in parentheses and may hold anything.
+func parseStat(stat string) (time.Duration, error) {
+	at := strings.LastIndexByte(stat, ')')
+	fields := strings.Fields(stat[at+1:])
+	if at < 0 || len(fields) < 13 {
+		return 0, errProc
+	}
+	user, err := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	if err != nil || err2 != nil {
+		return 0, errProc
+	}
+	return time.Duration(user+system) * clockTick, nil
+}
+
+// parseStatus returns the peak of the resident set in MiB.
+func parseStatus(status []byte) (float64, error) {
+	for line := range bytes.Lines(status) {
+		rest, found := bytes.CutPrefix(line, []byte("VmHWM:"))
+		if !found {
+			continue
+		}
+		fields := bytes.Fields(rest)
+		if len(fields) != 2 {
+			return 0, errProc
+		}
+		kib, err := strconv.Atoi(string(fields[0]))
+		if err != nil {
+			return 0, errProc
+		}
+		return float64(kib) / 1024, nil
+	}
+	return 0, errProc
+}

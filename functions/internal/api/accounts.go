@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jobhook/jobhook/shared/format"
+	"github.com/jobhook/jobhook/shared/job"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+type accountInput struct {
+	Name          *string `json:"name,omitempty" maxLength:"200" doc:"For people."`
+	WebhookURL    *string `json:"webhook_url,omitempty" doc:"The account's default URL, used where a job names none of its own; empty removes it."`
+	WebhookFormat *string `json:"webhook_format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto" doc:"auto, the default, is the format of each job's own kind."`
+	Signing       *string `json:"signing,omitempty" enum:"hmac,ed25519,none" doc:"hmac when the URL is first set."`
+}
+
+type accountView struct {
+	ID              string        `json:"id"`
+	Name            string        `json:"name,omitempty"`
+	DefaultEndpoint *endpointView `json:"default_endpoint,omitempty"`
+	CreatedAt       string        `json:"created_at" format:"date-time"`
+	UpdatedAt       string        `json:"updated_at" format:"date-time"`
+}
+
+type (
+	putAccountInput struct {
+		Account string `path:"account" doc:"The platform's own id of the customer."`
+		Body    accountInput
+	}
+	accountPath struct {
+		Account string `path:"account"`
+	}
+)
+
+func (a *API) addAccounts() {
+	register(a, operation{id: "put-account", method: "PUT", path: "/v1/accounts/{account}", tag: "Accounts",
+		summary: "Write an account and its default URL", details: "What is left out stays as it is.", status: 200},
+		scopes(webhook.ScopePlatform), a.putAccount)
+	register(a, operation{id: "get-account", method: "GET", path: "/v1/accounts/{account}", tag: "Accounts",
+		summary: "Read an account", status: 200}, scopes(webhook.ScopePlatform, webhook.ScopeAccount), a.getAccount)
+}
+
+func (a *API) putAccount(ctx context.Context, in *putAccountInput) (*result[accountView], error) {
+	if err := a.checkAccount(in); err != nil {
+		return nil, err
+	}
+	a.account.Lock()
+	defer a.account.Unlock()
+	account, err := a.Store.Account(ctx, in.Account)
+	if errors.Is(err, webhook.ErrNotFound) {
+		account, err = webhook.Account{ID: in.Account, CreatedAt: a.Now().UTC()}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	current, err := a.defaultEndpoint(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Body.needsURL(current != nil); err != nil {
+		return nil, err
+	}
+	if in.Body.Name != nil {
+		account.Name = *in.Body.Name
+	}
+	account.UpdatedAt = a.Now().UTC()
+	if err := a.Store.PutAccount(ctx, account); err != nil {
+		return nil, err
+	}
+	endpoint, err := a.setDefault(ctx, in.Account, current, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &result[accountView]{Body: viewAccount(account, endpoint)}, nil
+}
+
+func (a *API) checkAccount(in *putAccountInput) error {
+	if err := job.CheckID("account", in.Account); err != nil {
+		return err
+	}
+	if in.Body.WebhookURL == nil {
+		return nil
+	}
+	return a.checkHook("webhook_url", *in.Body.WebhookURL)
+}
+
+// needsURL refuses settings of a default endpoint that there is not.
+func (in accountInput) needsURL(exists bool) error {
+	if in.WebhookURL != nil && *in.WebhookURL != "" || exists && in.WebhookURL == nil {
+		return nil
+	}
+	cure := "set webhook_url in the same request"
+	if in.WebhookFormat != nil {
+		return invalid("webhook_format", "the account has no URL", cure)
+	}
+	if in.Signing != nil {
+		return invalid("signing", "the account has no URL", cure)
+	}
+	return nil
+}
+
+// setDefault makes, changes or removes the account's default endpoint, and
+// returns how it is shown: nil when there is none.
+func (a *API) setDefault(ctx context.Context, account string, current *webhook.Endpoint, in accountInput) (*endpointView, error) {
+	switch {
+	case current == nil && (in.WebhookURL == nil || *in.WebhookURL == ""):
+		return nil, nil
+	case current == nil:
+		create := endpointInput{URL: *in.WebhookURL, Format: valueOr(in.WebhookFormat, format.Auto), Signing: valueOr(in.Signing, "")}
+		return a.create(ctx, account, create, true)
+	case in.WebhookURL != nil && *in.WebhookURL == "":
+		return nil, a.Store.DeleteEndpoint(ctx, account, current.ID)
+	}
+	patch := endpointPatch{URL: in.WebhookURL, Format: in.WebhookFormat, Signing: in.Signing}
+	if in.WebhookURL != nil && *in.WebhookURL != current.URL && current.Status == webhook.EndpointDisabled {
+		patch.Status = new(webhook.EndpointEnabled) // it was given up on another URL
+	}
+	return a.change(ctx, account, current.ID, patch)
+}
+
+func (a *API) defaultEndpoint(ctx context.Context, account string) (*webhook.Endpoint, error) {
+	endpoints, err := a.Store.Endpoints(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range endpoints {
+		if e.Default {
+			return &e, nil
+		}
+	}
+	return nil, nil
+}
+
+func (a *API) getAccount(ctx context.Context, in *accountPath) (*result[accountView], error) {
+	id, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	account, err := a.Store.Account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	current, err := a.defaultEndpoint(ctx, id)
+	if err != nil || current == nil {
+		return &result[accountView]{Body: viewAccount(account, nil)}, err
+	}
+	view, err := a.view(ctx, *current)
+	return &result[accountView]{Body: viewAccount(account, &view)}, err
+}
+
+func viewAccount(a webhook.Account, e *endpointView) accountView {
+	return accountView{ID: a.ID, Name: a.Name, DefaultEndpoint: e, CreatedAt: stamp(a.CreatedAt), UpdatedAt: stamp(a.UpdatedAt)}
+}
+
+func valueOr[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}

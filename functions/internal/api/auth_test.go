@@ -1,0 +1,204 @@
+package api_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/jobhook/jobhook/functions/internal/api"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// route is a route with parameters that name nothing.
+type route struct {
+	method, target, body string
+	account              bool // an account's own key may use it
+	platform             bool // a platform key may
+}
+
+func routes() []route {
+	return []route{
+		{"PUT", "/v1/accounts/zero", `{}`, false, true},
+		{"GET", "/v1/accounts/acme", "", true, true},
+		{"POST", "/v1/accounts/acme/keys", `{}`, false, true},
+		{"GET", "/v1/accounts/acme/keys", "", false, true},
+		{"DELETE", "/v1/accounts/acme/keys/k", "", false, true},
+		{"POST", "/v1/keys", `{"scope":"platform"}`, false, false},
+		{"GET", "/v1/keys", "", false, false},
+		{"DELETE", "/v1/keys/k", "", false, false},
+		{"PUT", "/v1/jobs/1", `{"account":"acme","kind":"async","status":"pending"}`, false, true},
+		{"PATCH", "/v1/jobs/1", `{"status":"processing"}`, false, true},
+		{"GET", "/v1/jobs/1", "", true, true},
+		{"GET", "/v1/jobs?account=acme", "", true, true},
+		{"POST", "/v1/endpoints?account=acme", `{"url":"https://a.example"}`, true, true},
+		{"GET", "/v1/endpoints?account=acme", "", true, true},
+		{"GET", "/v1/endpoints/e?account=acme", "", true, true},
+		{"PATCH", "/v1/endpoints/e?account=acme", `{}`, true, true},
+		{"DELETE", "/v1/endpoints/e?account=acme", "", true, true},
+		{"GET", "/v1/deliveries?account=acme", "", true, true},
+		{"GET", "/v1/deliveries/d?account=acme", "", true, true},
+		{"POST", "/v1/deliveries/d:resend?account=acme", "", true, true},
+		{"GET", "/v1/events/e?account=acme", "", true, true},
+	}
+}
+
+func TestEveryRouteAdmitsItsScopesOnly(t *testing.T) {
+	s := newSite(t)
+	wrongSecret := s.operator[:len(s.operator)-1] + "0"
+	for _, r := range routes() {
+		for _, who := range []struct {
+			name, key string
+			refused   int // 0: admitted
+		}{
+			{"nobody", "", 401},
+			{"a malformed key", "jh_live_x", 401},
+			{"an unknown key", "jh_live_abcdefgh_" + strings.Repeat("z", 52), 401},
+			{"a wrong secret", wrongSecret, 401},
+			{"an account", s.acme, status(r.account, 403)},
+			{"a platform", s.platform, status(r.platform, 403)},
+			{"an operator", s.operator, 0},
+		} {
+			got := s.do(who.key, r.method, r.target, r.body)
+			admitted := got.status != 401 && got.status != 403
+			if admitted != (who.refused == 0) || !admitted && got.status != who.refused || got.status >= 500 {
+				t.Errorf("%s %s by %s: got %d %s, want refusal %d", r.method, r.target, who.name, got.status, got.body, who.refused)
+			}
+			if !admitted {
+				got.problem(t)
+			}
+			if got.status == 401 && got.header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s %s by %s: no WWW-Authenticate", r.method, r.target, who.name)
+			}
+		}
+	}
+}
+
+func status(admitted bool, refused int) int {
+	if admitted {
+		return 0
+	}
+	return refused
+}
+
+// withoutCredentials: a scheme other than Bearer is no key.
+func TestOnlyBearerIsRead(t *testing.T) {
+	s := newSite(t)
+	r := httptest.NewRequest(http.MethodGet, "/v1/keys", nil)
+	r.Header.Set("Authorization", "Basic "+s.operator)
+	if got := s.send(r); got.status != 401 {
+		t.Errorf("got %d, want 401", got.status)
+	}
+}
+
+func TestAnotherAccountsObjectsLookLikeNone(t *testing.T) {
+	s := newSite(t)
+	s.must(t, 201, s.platform, "PUT", "/v1/jobs/theirs", `{"account":"other","kind":"async","status":"pending"}`)
+	ep := s.must(t, 201, s.other, "POST", "/v1/endpoints", `{"url":"https://other.example"}`)["id"].(string)
+	d := s.plant(t, "other", func(*webhook.Delivery) {})
+	for _, tt := range []struct{ method, theirs, absent, body string }{
+		{"GET", "/v1/accounts/other", "/v1/accounts/none", ""},
+		{"GET", "/v1/jobs/theirs", "/v1/jobs/none", ""},
+		{"GET", "/v1/jobs/theirs?account=other", "/v1/jobs/none?account=none", ""},
+		{"GET", "/v1/jobs?account=other", "/v1/jobs?account=none", ""},
+		{"GET", "/v1/endpoints?account=other", "/v1/endpoints?account=none", ""},
+		{"POST", "/v1/endpoints?account=other", "/v1/endpoints?account=none", `{"url":"https://a.example"}`},
+		{"GET", "/v1/endpoints/" + ep, "/v1/endpoints/ep_none", ""},
+		{"GET", "/v1/endpoints/" + ep + "?account=other", "/v1/endpoints/ep_none?account=none", ""},
+		{"PATCH", "/v1/endpoints/" + ep, "/v1/endpoints/ep_none", `{"status":"paused"}`},
+		{"DELETE", "/v1/endpoints/" + ep, "/v1/endpoints/ep_none", ""},
+		{"GET", "/v1/deliveries?account=other", "/v1/deliveries?account=none", ""},
+		{"GET", "/v1/deliveries/" + d.ID, "/v1/deliveries/dlv_none", ""},
+		{"POST", "/v1/deliveries/" + d.ID + ":resend", "/v1/deliveries/dlv_none:resend", ""},
+		{"GET", "/v1/events/" + d.EventID, "/v1/events/evt_none", ""},
+	} {
+		theirs, absent := s.do(s.acme, tt.method, tt.theirs, tt.body), s.do(s.acme, tt.method, tt.absent, tt.body)
+		if theirs.status != 404 || absent.status != 404 || theirs.body != absent.body {
+			t.Errorf("%s %s: got %d %s, an absent one %d %s", tt.method, tt.theirs, theirs.status, theirs.body, absent.status, absent.body)
+		}
+	}
+	if e, err := s.store.Endpoint(t.Context(), "other", ep); err != nil || e.Status != webhook.EndpointEnabled {
+		t.Errorf("the other's endpoint: %v %v", e, err)
+	}
+}
+
+func TestARevokedKeyFailsAtOnce(t *testing.T) {
+	s := newSite(t)
+	made := s.must(t, 201, s.platform, "POST", "/v1/accounts/acme/keys", `{"name":"ci"}`)
+	key := made["key"].(string)
+	s.must(t, 200, key, "GET", "/v1/endpoints", "")
+	s.must(t, 204, s.platform, "DELETE", "/v1/accounts/acme/keys/"+made["id"].(string), "")
+	if got := s.do(key, "GET", "/v1/endpoints", ""); got.status != 401 {
+		t.Errorf("got %d after the revocation, want 401", got.status)
+	}
+}
+
+func TestAKeyRevokedElsewhereFailsWithinSeconds(t *testing.T) {
+	s := newSite(t)
+	id, _, err := api.ParseKey(s.acme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.must(t, 200, s.acme, "GET", "/v1/endpoints", "")
+	if err := s.store.RevokeKey(t.Context(), "acme", id, s.clock.now()); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.move(5e9)
+	if got := s.do(s.acme, "GET", "/v1/endpoints", ""); got.status != 401 {
+		t.Errorf("got %d five seconds after the revocation, want 401", got.status)
+	}
+}
+
+func TestKeysAreShownWholeOnce(t *testing.T) {
+	s := newSite(t)
+	made := s.must(t, 201, s.platform, "POST", "/v1/accounts/acme/keys", `{"name":"ci"}`)
+	key := made["key"].(string)
+	list := s.do(s.platform, "GET", "/v1/accounts/acme/keys", "")
+	_, secret, _ := api.ParseKey(key)
+	if !strings.Contains(list.body, made["id"].(string)) || strings.Contains(list.body, secret) {
+		t.Errorf("the list should name the key and keep its secret: %s", list.body)
+	}
+	if got := s.must(t, 200, key, "GET", "/v1/accounts/acme", ""); got["id"] != "acme" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestOnlyAnOperatorMintsKeysThatBelongToNoAccount(t *testing.T) {
+	s := newSite(t)
+	for _, scope := range []string{"platform", "operator"} {
+		body := `{"scope":"` + scope + `"}`
+		if got := s.do(s.platform, "POST", "/v1/accounts/acme/keys", body); got.status != 403 {
+			t.Errorf("%s key by a platform: got %d, want 403", scope, got.status)
+		}
+		made := s.must(t, 201, s.operator, "POST", "/v1/accounts/acme/keys", body)
+		if made["account"] != nil {
+			t.Errorf("%s key: account %v, want none", scope, made["account"])
+		}
+		s.must(t, 200, made["key"].(string), "GET", "/v1/accounts/other/keys", "")
+		s.must(t, 204, s.operator, "DELETE", "/v1/keys/"+made["id"].(string), "")
+		if got := s.do(made["key"].(string), "GET", "/v1/accounts/other/keys", ""); got.status != 401 {
+			t.Errorf("%s key after its revocation: got %d, want 401", scope, got.status)
+		}
+	}
+	if got := s.do(s.operator, "POST", "/v1/keys", `{}`); got.status != 422 {
+		t.Errorf("an account's key without an account: got %d, want 422", got.status)
+	}
+}
+
+func TestAKeyMadeElsewhereCanBeImported(t *testing.T) {
+	s := newSite(t)
+	full := "jh_live_root_" + strings.Repeat("aB3", 8)
+	k, err := api.ImportKey(full, s.clock.now(), webhook.ScopeOperator, "", "host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.PutKey(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	s.must(t, 200, full, "GET", "/v1/keys", "")
+	for _, bad := range []string{"", "jh_live_", "jh_live_root_short", "root_" + strings.Repeat("a", 30), full + "_x", full + "é"} {
+		if _, err := api.ImportKey(bad, s.clock.now(), webhook.ScopeOperator, "", ""); err == nil {
+			t.Errorf("%q was imported", bad)
+		}
+	}
+}

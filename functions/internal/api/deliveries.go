@@ -1,0 +1,278 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jobhook/jobhook/shared/format"
+	"github.com/jobhook/jobhook/shared/job"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// DeliveryView shows a delivery.
+type DeliveryView struct {
+	ID            string            `json:"id"`
+	Account       string            `json:"account"`
+	EventID       string            `json:"event_id"`
+	EventType     webhook.EventType `json:"event_type"`
+	Kind          job.Kind          `json:"kind"`
+	JobID         string            `json:"job_id"`
+	Run           int               `json:"run"`
+	Endpoint      string            `json:"endpoint,omitempty" doc:"Empty for a URL that the job itself names."`
+	URL           string            `json:"url,omitempty"`
+	Format        string            `json:"format,omitempty"`
+	State         webhook.State     `json:"state" enum:"queued,waiting,held,delivered,exhausted,dead,superseded,declined"`
+	Reason        string            `json:"reason,omitempty" doc:"Why it is in this state."`
+	Generation    int               `json:"generation" doc:"1; each resend adds one."`
+	AttemptCount  int               `json:"attempt_count" doc:"Attempts of this generation that count against its schedule."`
+	NextAttemptAt string            `json:"next_attempt_at,omitempty" format:"date-time"`
+	LastStatus    int               `json:"last_status,omitempty"`
+	LastFailure   string            `json:"last_failure,omitempty"`
+	CreatedAt     string            `json:"created_at" format:"date-time"`
+	UpdatedAt     string            `json:"updated_at" format:"date-time"`
+	DeliveredAt   string            `json:"delivered_at,omitempty" format:"date-time"`
+	ExpiresAt     string            `json:"expires_at,omitempty" format:"date-time"`
+}
+
+type deliveryDetail struct {
+	DeliveryView
+	Event    EventBrief    `json:"event"`
+	Attempts []attemptView `json:"attempts" nullable:"false" doc:"Of all generations."`
+}
+
+// EventBrief shows what happened, without the job record.
+type EventBrief struct {
+	ID   string            `json:"id"`
+	Type webhook.EventType `json:"type"`
+	At   string            `json:"at" format:"date-time"`
+	Run  int               `json:"run"`
+}
+
+type eventView struct {
+	EventBrief
+	Account  string          `json:"account"`
+	Kind     job.Kind        `json:"kind"`
+	JobID    string          `json:"job_id"`
+	Level    job.Level       `json:"level,omitempty"`
+	Sequence string          `json:"sequence,omitempty"`
+	Record   json.RawMessage `json:"record,omitempty" doc:"The job record as it was then."`
+}
+
+type attemptView struct {
+	At                string        `json:"at" format:"date-time"`
+	Generation        int           `json:"generation"`
+	URL               string        `json:"url"`
+	Status            int           `json:"status,omitempty" doc:"Absent when no answer came."`
+	Failure           string        `json:"failure,omitempty" doc:"The step at which it failed without an answer."`
+	Code              string        `json:"code,omitempty" doc:"A network error's own name."`
+	Detail            string        `json:"detail,omitempty"`
+	RetryAfterSeconds int           `json:"retry_after_seconds,omitempty"`
+	Response          *responseView `json:"response,omitempty"`
+	TimingMS          timingView    `json:"timing_ms"`
+	State             webhook.State `json:"state" doc:"What the delivery became."`
+	Reason            string        `json:"reason,omitempty"`
+	Late              bool          `json:"late,omitempty" doc:"Another attempt had decided already."`
+}
+
+type responseView struct {
+	Headers    map[string][]string `json:"headers,omitempty"`
+	Body       string              `json:"body,omitempty"`
+	BodyBase64 string              `json:"body_base64,omitempty" doc:"A body that is no text."`
+}
+
+type timingView struct {
+	DNS       float64 `json:"dns"`
+	Connect   float64 `json:"connect"`
+	TLS       float64 `json:"tls"`
+	FirstByte float64 `json:"first_byte"`
+	Total     float64 `json:"total"`
+}
+
+type deliveriesInput struct {
+	AccountQuery
+	State    webhook.State `query:"state" enum:"queued,waiting,held,delivered,exhausted,dead,superseded,declined"`
+	Endpoint string        `query:"endpoint"`
+	Job      string        `query:"job" doc:"A job's id."`
+	Paging
+}
+
+func (a *API) addDeliveries() {
+	everybody := scopes(webhook.ScopePlatform, webhook.ScopeAccount)
+	tag := func(id, method, path, summary string, status int) operation {
+		return operation{id: id, method: method, path: path, summary: summary, status: status, tag: "Deliveries"}
+	}
+	register(a, tag("list-deliveries", "GET", "/v1/deliveries", "List deliveries, those of the newest job first", 200), everybody, a.listDeliveries)
+	register(a, tag("get-delivery", "GET", "/v1/deliveries/{id}", "Read a delivery with its attempts", 200), everybody, a.getDelivery)
+	register(a, tag("resend-delivery", "POST", "/v1/deliveries/{id}:resend", "Send a delivery once more", 202), everybody, a.resend)
+	register(a, tag("get-event", "GET", "/v1/events/{id}", "Read an event with the job record of its time", 200), everybody, a.getEvent)
+}
+
+func (a *API) listDeliveries(ctx context.Context, in *deliveriesInput) (*result[page[DeliveryView]], error) {
+	account, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	if in.After != "" && !isDeliveryID(in.After) {
+		return nil, badCursor()
+	}
+	list, err := a.Store.Deliveries(ctx, webhook.Filter{
+		Account: account, State: in.State, Endpoint: in.Endpoint, JobID: in.Job, After: in.After, Limit: in.Limit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	next := ""
+	if len(list) == in.Limit {
+		next = list[len(list)-1].ID
+	}
+	return pageOf(list, viewDelivery, next), nil
+}
+
+func badCursor() *Problem {
+	return invalid("after", "it is no cursor", "give the next of the page before as it is")
+}
+
+// isDeliveryID tells whether s looks like an id that Jobhook gave a delivery.
+func isDeliveryID(s string) bool {
+	rest, ok := strings.CutPrefix(s, webhook.DeliveryPrefix(time.Time{})[:len("dlv_")])
+	return ok && len(rest) == deliveryIDChars && strings.Trim(rest, "0123456789abcdefghjkmnpqrstvwxyz") == ""
+}
+
+// deliveryIDChars is the length of a delivery's id after its prefix.
+const deliveryIDChars = 36
+
+func (a *API) getDelivery(ctx context.Context, in *ObjectPath) (*result[deliveryDetail], error) {
+	account, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	r := webhook.Ref{Account: account, ID: in.ID}
+	d, err := a.Store.Delivery(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	e, err := a.Store.Event(ctx, account, d.EventID)
+	if err != nil {
+		return nil, err
+	}
+	attempts, err := a.Store.Attempts(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	detail := deliveryDetail{DeliveryView: viewDelivery(d), Event: briefly(e), Attempts: pageOf(attempts, viewAttempt, "").Body.Items}
+	return &result[deliveryDetail]{Body: detail}, nil
+}
+
+func (a *API) getEvent(ctx context.Context, in *ObjectPath) (*result[eventView], error) {
+	account, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	e, err := a.Store.Event(ctx, account, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &result[eventView]{Body: eventView{
+		EventBrief: briefly(e), Account: e.Account, Kind: e.Kind, JobID: e.JobID,
+		Level: e.Level, Sequence: e.Sequence, Record: e.Record,
+	}}, nil
+}
+
+// resend opens a new generation. When the ring fails, the row stands in the
+// due index and sweep rings for it.
+func (a *API) resend(ctx context.Context, in *ObjectPath) (*result[DeliveryView], error) {
+	account, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	read, err := a.Store.Delivery(ctx, webhook.Ref{Account: account, ID: in.ID})
+	if err != nil {
+		return nil, err
+	}
+	policy, err := a.policyOf(ctx, read)
+	if err != nil {
+		return nil, err
+	}
+	next, err := read.Resend(policy, a.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Store.Record(ctx, read, next, nil); err != nil {
+		return nil, err
+	}
+	if err := a.Retry.Ring(ctx, []webhook.Doorbell{next.Doorbell()}); err != nil {
+		a.Log.WarnContext(ctx, "ring.failed", "delivery", next.ID, "error", err)
+	}
+	return &result[DeliveryView]{Body: viewDelivery(next)}, nil
+}
+
+// policyOf is how the delivery would be sent again, or why it cannot be.
+func (a *API) policyOf(ctx context.Context, d webhook.Delivery) (webhook.Policy, error) {
+	if d.Target == (webhook.Target{}) {
+		return webhook.Policy{}, unsendable(d.Reason, "give the account a webhook_url or an endpoint; it hears of what happens from then on")
+	}
+	f, known := format.Lookup(d.Target.Format)
+	if !known {
+		return webhook.Policy{}, unsendable(d.Reason, "give the endpoint a format that tells of this job; it counts from the next event on")
+	}
+	e, err := a.Store.Event(ctx, d.Account, d.EventID)
+	if err != nil {
+		return webhook.Policy{}, err
+	}
+	if _, err := f.Encode(e, a.PublicURL); err != nil {
+		return webhook.Policy{}, unsendable(err.Error(), "use an endpoint whose format tells of such events")
+	}
+	if d.Target.Endpoint == "" {
+		return f.Policy, nil
+	}
+	ep, err := a.Store.Endpoint(ctx, d.Account, d.Target.Endpoint)
+	if errors.Is(err, webhook.ErrNotFound) {
+		return webhook.Policy{}, unsendable("the endpoint was deleted", "make a new endpoint; it hears of what happens from then on")
+	}
+	return f.Policy.With(ep.Policy), err
+}
+
+func unsendable(why, cure string) error {
+	return conflict("no-target", "There is nowhere to send it.").field("", why, cure)
+}
+
+func viewDelivery(d webhook.Delivery) DeliveryView {
+	return DeliveryView{
+		ID: d.ID, Account: d.Account, EventID: d.EventID, EventType: d.EventType, Kind: d.Kind, JobID: d.JobID, Run: d.Run,
+		Endpoint: d.Target.Endpoint, URL: d.Target.URL, Format: d.Target.Format, State: d.State, Reason: d.Reason,
+		Generation: d.Generation, AttemptCount: d.Attempts, NextAttemptAt: stamp(d.NextAt),
+		LastStatus: d.LastStatus, LastFailure: d.LastFailure, CreatedAt: stamp(d.CreatedAt), UpdatedAt: stamp(d.UpdatedAt),
+		DeliveredAt: stamp(d.DeliveredAt), ExpiresAt: stamp(d.ExpiresAt),
+	}
+}
+
+func briefly(e webhook.Event) EventBrief {
+	return EventBrief{ID: e.ID, Type: e.Type, At: stamp(e.At), Run: e.Run}
+}
+
+func viewAttempt(at webhook.Attempt) attemptView {
+	r, t := at.Result, at.Timing
+	return attemptView{
+		At: stamp(at.At), Generation: at.Generation, URL: at.URL, Status: r.Status, Failure: string(r.Failure),
+		Code: r.Code, Detail: r.Detail, RetryAfterSeconds: int(r.RetryAfter / time.Second), Response: viewResponse(r),
+		TimingMS: timingView{DNS: ms(t.DNS), Connect: ms(t.Connect), TLS: ms(t.TLS), FirstByte: ms(t.FirstByte), Total: ms(t.Total)},
+		State:    at.State, Reason: at.Reason, Late: at.Late,
+	}
+}
+
+func viewResponse(r webhook.Result) *responseView {
+	if r.Status == 0 {
+		return nil
+	}
+	if utf8.Valid(r.Body) {
+		return &responseView{Headers: r.Header, Body: string(r.Body)}
+	}
+	return &responseView{Headers: r.Header, BodyBase64: base64.StdEncoding.EncodeToString(r.Body)}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

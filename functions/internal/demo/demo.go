@@ -1,0 +1,107 @@
+// Package demo shows the product at work: it plays five short jobs, one per
+// format, through the HTTP API, receives their webhooks at a receiver of its
+// own, checks each and prints it. It stands where a job platform and its
+// customers will stand, and knows the product from outside only.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// limit bounds a play, from its first write to its last webhook.
+const limit = 60 * time.Second
+
+// Config is what a play needs.
+type Config struct {
+	API  string    // base URL of the product
+	Key  string    // an operator's API key
+	Addr string    // where the receiver listens, host:port
+	Out  io.Writer // for people; in colour if it is a terminal and NO_COLOR is unset
+	Once bool      // end after the five jobs, rather than go on receiving
+}
+
+// Play plays the five jobs and prints what arrives. With Once it returns nil
+// when all webhooks arrived as expected, and an error that names what is
+// missing or wrong otherwise, after limit at the latest. Without Once it prints
+// that error and goes on receiving until ctx ends, then returns nil. A receiver
+// that cannot listen is an error in both.
+func Play(ctx context.Context, c Config) error {
+	out := newPrinter(c.Out)
+	ids := newCast(time.Now())
+	r, err := newReceiver(c.Addr, out, ids)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	s := &show{api: newClient(c.API, c.Key), receiver: r, out: out, ids: ids}
+	defer s.api.close()
+	err = s.play(ctx)
+	switch {
+	case c.Once:
+		return err
+	case ctx.Err() != nil:
+		return nil
+	}
+	s.tryNext(c)
+	<-ctx.Done()
+	return nil
+}
+
+// show is one play under way.
+type show struct {
+	api      *client
+	receiver *receiver
+	out      *printer
+	ids      cast
+	delivery string // of the signed webhook, once it is known
+}
+
+// play plays the jobs one after the other, so that people can follow, and then
+// waits for what is still to come.
+func (s *show) play(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s are over", limit))
+	defer cancel()
+	s.out.opening(s.receiver.url)
+	var failed []string
+	for _, p := range s.plays() {
+		s.out.title(p.format, p.about)
+		if err := p.run(ctx); err != nil {
+			failed = append(failed, p.format+": "+err.Error())
+		}
+	}
+	failed = append(failed, s.receiver.await(ctx)...)
+	if len(failed) == 0 {
+		if err := s.findDelivery(ctx); err != nil {
+			failed = append(failed, err.Error())
+		}
+	}
+	var err error
+	if len(failed) > 0 {
+		err = errors.New("demo: " + strings.Join(failed, "; "))
+	}
+	s.out.closing(s.receiver.totals(), err)
+	return err
+}
+
+// tryNext prints commands that work as they stand.
+func (s *show) tryNext(c Config) {
+	list := c.API + "/v1/deliveries"
+	query := "?account=" + accountStandard
+	one := list + "/" + s.delivery
+	if s.delivery == "" {
+		s.out.next(s.receiver.url, curl(c.Key, "", list+query))
+		return
+	}
+	s.out.next(s.receiver.url, curl(c.Key, "", list+query), curl(c.Key, "", one+query), curl(c.Key, "-X POST ", one+":resend"+query))
+}
+
+// curl writes a command that needs nothing before it. Keys hold letters,
+// digits and _ only; the URL is quoted for its question mark.
+func curl(key, options, url string) string {
+	return fmt.Sprintf(`KEY=%s; curl -s %s-H "Authorization: Bearer $KEY" '%s'`, key, options, url)
+}
