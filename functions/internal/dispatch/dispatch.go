@@ -49,7 +49,7 @@ type Handler struct {
 // deterministic, so what was stored before is not stored twice. The error is
 // always nil: an error of the function would slow the whole shard.
 func (h *Handler) Handle(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-	planned, planErr, failedAt := h.plan(ctx, e.Records)
+	planned, failedAt, planErr := h.plan(ctx, e.Records)
 	if err := h.commit(ctx, planned); err != nil {
 		h.log().ErrorContext(ctx, "batch.failed", "error", err, "records", len(e.Records))
 		return failFrom(e.Records[0]), nil
@@ -63,8 +63,7 @@ func (h *Handler) Handle(ctx context.Context, e events.DynamoDBEvent) (events.Dy
 }
 
 // plan decides on the records in order, until one needs what cannot be read now.
-func (h *Handler) plan(ctx context.Context, records []events.DynamoDBEventRecord) ([]webhook.Planned, error, int) {
-	var all []webhook.Planned
+func (h *Handler) plan(ctx context.Context, records []events.DynamoDBEventRecord) (all []webhook.Planned, done int, err error) {
 	endpoints := map[string][]webhook.Endpoint{}
 	for i, r := range records {
 		if r.EventName == string(events.DynamoDBOperationTypeRemove) {
@@ -72,11 +71,11 @@ func (h *Handler) plan(ctx context.Context, records []events.DynamoDBEventRecord
 		}
 		planned, err := h.planRecord(ctx, r, endpoints)
 		if err != nil {
-			return all, err, i
+			return all, i, err
 		}
 		all = append(all, planned...)
 	}
-	return all, nil, len(records)
+	return all, len(records), nil
 }
 
 func (h *Handler) planRecord(ctx context.Context, r events.DynamoDBEventRecord, known map[string][]webhook.Endpoint) ([]webhook.Planned, error) {
