@@ -93,13 +93,11 @@ func (c Change) readySince(ended, first bool) (bool, error) {
 // resultSetReady tells whether the run's result set can be had: its files are
 // named for this run, or the run has ended and the batch asked for none.
 func (j Job) resultSetReady(ended bool) (bool, error) {
-	var r struct {
-		ResultSet *ResultSet `json:"result_set"`
-	}
-	if err := unmarshal(j.Record, &r); err != nil {
+	set, err := j.resultSet()
+	if err != nil {
 		return false, err
 	}
-	if r.ResultSet != nil && (j.Run == 0 || r.ResultSet.ID == j.Run) {
+	if set != nil && (j.Run == 0 || set.ID == j.Run) {
 		return true, nil
 	}
 	if j.Kind != KindBatch || !ended {

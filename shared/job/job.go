@@ -7,6 +7,7 @@
 package job
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -67,6 +68,14 @@ type Job struct {
 	Run       int       // 1, 2, 3; 0 when the job never ran or its table has no run attribute
 	CreatedAt time.Time // zero when the record does not say
 	Record    json.RawMessage
+
+	attributes any // *Batch, *Scraping or *Async as Decode read them, or nil
+}
+
+// Equal tells whether two jobs say the same.
+func (j Job) Equal(other Job) bool {
+	return j.Account == other.Account && j.Kind == other.Kind && j.ID == other.ID && j.Status == other.Status &&
+		j.Run == other.Run && j.CreatedAt.Equal(other.CreatedAt) && bytes.Equal(j.Record, other.Record)
 }
 
 // core is the part of a record that every kind has.
@@ -83,21 +92,32 @@ type core struct {
 // status is none of its kind's words, or whose attributes have wrong types
 // gives a *FieldError.
 func Decode(record []byte) (Job, error) {
-	var c core
-	if err := unmarshal(record, &c); err != nil {
-		return Job{}, err
-	}
-	j := Job{
-		Account: c.Account, Kind: c.Kind, ID: string(c.ID), Status: c.Status,
-		Run: c.Run, CreatedAt: time.Time(c.CreatedAt), Record: record,
+	j, ok := decodeAtOnce(record, likelyKind(record))
+	if !ok {
+		var c core
+		if err := unmarshal(record, &c); err != nil {
+			return Job{}, err
+		}
+		j = c.job(record)
 	}
 	if err := j.checkNames(); err != nil {
 		return Job{}, err
 	}
-	if err := j.checkAttributes(); err != nil {
-		return Job{}, err
+	if !ok {
+		if err := j.checkAttributes(); err != nil {
+			return Job{}, err
+		}
 	}
 	return j.withStatus()
+}
+
+func (c core) base() core { return c }
+
+func (c core) job(record []byte) Job {
+	return Job{
+		Account: c.Account, Kind: c.Kind, ID: string(c.ID), Status: c.Status,
+		Run: c.Run, CreatedAt: c.CreatedAt.Time(), Record: record,
+	}
 }
 
 func (j Job) checkNames() error {

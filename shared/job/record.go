@@ -14,6 +14,7 @@ import (
 
 // Batch holds the attributes of a batch record (SerpWow's words).
 type Batch struct {
+	core
 	Name                    string     `json:"name"`
 	StartedAt               Instant    `json:"started_at"`
 	EndedAt                 Instant    `json:"ended_at"`
@@ -30,6 +31,7 @@ type Batch struct {
 
 // Scraping holds the attributes of a scraping job record (Web Scraper Cloud's words).
 type Scraping struct {
+	core
 	SitemapID         Text       `json:"sitemap_id"`
 	SitemapName       string     `json:"sitemap_name"`
 	CustomID          Text       `json:"custom_id"`
@@ -44,6 +46,7 @@ type Scraping struct {
 
 // Pipeline holds the attributes of a pipeline record (HKube's words).
 type Pipeline struct {
+	core
 	Name        string          `json:"name"`
 	Webhooks    PipelineHooks   `json:"webhooks"`
 	Options     PipelineOptions `json:"options"`
@@ -93,6 +96,7 @@ type NodeResult struct {
 
 // Async holds the attributes of an async job record (SocialData's words).
 type Async struct {
+	core
 	Result    *AsyncResult `json:"result"`
 	Message   string       `json:"message"`
 	ResultSet *ResultSet   `json:"result_set"`
@@ -129,10 +133,62 @@ func (j Job) Pipeline() (Pipeline, error) { return attributes[Pipeline](j) }
 // Async reads the attributes of an async job.
 func (j Job) Async() (Async, error) { return attributes[Async](j) }
 
+// attributes reads the attributes, unless Decode has kept them.
 func attributes[T any](j Job) (T, error) {
+	if kept, ok := j.attributes.(*T); ok {
+		return *kept, nil
+	}
 	var a T
 	err := unmarshal(j.Record, &a)
 	return a, err
+}
+
+// resultSet is what the record says of the run's results; nil when nothing.
+func (j Job) resultSet() (*ResultSet, error) {
+	switch j.Kind {
+	case KindBatch:
+		a, err := j.Batch()
+		return a.ResultSet, err
+	case KindScraping:
+		a, err := j.Scraping()
+		return a.ResultSet, err
+	case KindAsync:
+		a, err := j.Async()
+		return a.ResultSet, err
+	}
+	a, err := j.Pipeline()
+	return a.ResultSet, err
+}
+
+// decodeAtOnce reads core and attributes in one pass, for a record that is
+// most likely of kind k. It reports false when the record is not, or has
+// faults: Decode then looks again, step by step, to say which.
+func decodeAtOnce(record []byte, k Kind) (Job, bool) {
+	switch k {
+	case KindBatch:
+		return decodeAs(record, k, &Batch{})
+	case KindScraping:
+		return decodeAs(record, k, &Scraping{})
+	case KindAsync:
+		return decodeAs(record, k, &Async{})
+	}
+	return Job{}, false // a pipeline needs more than its types
+}
+
+func decodeAs[T interface{ base() core }](record []byte, k Kind, a *T) (Job, bool) {
+	if json.Unmarshal(record, a) != nil || (*a).base().Kind != k {
+		return Job{}, false
+	}
+	j := (*a).base().job(record)
+	j.attributes = a
+	return j, true
+}
+
+// likelyKind guesses the kind of a record from its text.
+func likelyKind(record []byte) Kind {
+	_, rest, _ := bytes.Cut(record, []byte(`"kind":"`))
+	name, _, _ := bytes.Cut(rest, []byte{'"'})
+	return Kind(name)
 }
 
 // checkAttributes decodes the record with its kind's types, and looks at what

@@ -201,8 +201,8 @@ func TestUnknownRoutesAreProblems(t *testing.T) {
 		{"GET", "/v1//jobs", 404, ""},
 		{"GET", "/v1/jobs/../keys", 404, ""},
 		{"GET", "/docs", 404, ""},
-		{"POST", "/v1/deliveries/d:explode", 404, ""},
-		{"POST", "/:resend/v1/deliveries/d", 404, ""}, // known to the mux alone
+		{"POST", "/v1/deliveries/d:explode", 405, "GET"}, // an id, as far as anybody knows
+		{"POST", "/:resend/v1/deliveries/d", 404, ""},    // known to the mux alone
 		{"DELETE", "/v1/jobs/1", 405, "GET, PUT, PATCH"},
 		{"PUT", "/v1/deliveries", 405, "GET"},
 		{"BREW", "/v1/jobs", 405, "GET"},

@@ -81,8 +81,7 @@ func status(admitted bool, refused int) int {
 	return refused
 }
 
-// withoutCredentials: a scheme other than Bearer is no key.
-func TestOnlyBearerIsRead(t *testing.T) {
+func TestOnlyBearerIsAKey(t *testing.T) {
 	s := newSite(t)
 	r := httptest.NewRequest(http.MethodGet, "/v1/keys", nil)
 	r.Header.Set("Authorization", "Basic "+s.operator)
@@ -199,6 +198,23 @@ func TestAKeyMadeElsewhereCanBeImported(t *testing.T) {
 	for _, bad := range []string{"", "jh_live_", "jh_live_root_short", "root_" + strings.Repeat("a", 30), full + "_x", full + "é"} {
 		if _, err := api.ImportKey(bad, s.clock.now(), webhook.ScopeOperator, "", ""); err == nil {
 			t.Errorf("%q was imported", bad)
+		}
+	}
+}
+
+func TestNoBodyLeadsToAServerError(t *testing.T) {
+	s := newSite(t)
+	s.must(t, 201, s.platform, "PUT", "/v1/jobs/1", `{"account":"acme","kind":"async","status":"pending"}`)
+	for _, r := range routes() {
+		for _, body := range []string{
+			`null`, `5`, `"x"`, `[]`, `{}`, `{"":0}`, `{"a":`, "\x00", "\xff", `{"url":null,"types":null,"policy":null}`,
+			`{"url":"https://a.example","policy":{"timeout_seconds":1e1}}`, `{"name":"\ud800"}`, `{"status":{"a":[]}}`, `{"url":[],"types":{},"policy":5}`,
+			`{"webhook_url":"http://[::1"}`, strings.Repeat("[", 20_000), `{"x":` + strings.Repeat(`{"x":`, 20_000),
+			`{"account":"acme","kind":"batch","status":"idle","run":99999999999999999999}`, `{"created_at":1e300}`,
+		} {
+			if got := s.do(s.operator, r.method, r.target, body); got.status >= 500 {
+				t.Errorf("%s %s %.60q: got %d %s", r.method, r.target, body, got.status, got.body)
+			}
 		}
 	}
 }

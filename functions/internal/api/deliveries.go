@@ -139,7 +139,7 @@ func badCursor() *Problem {
 
 // isDeliveryID tells whether s looks like an id that Jobhook gave a delivery.
 func isDeliveryID(s string) bool {
-	rest, ok := strings.CutPrefix(s, webhook.DeliveryPrefix(time.Time{})[:len("dlv_")])
+	rest, ok := strings.CutPrefix(s, "dlv_")
 	return ok && len(rest) == deliveryIDChars && strings.Trim(rest, "0123456789abcdefghjkmnpqrstvwxyz") == ""
 }
 

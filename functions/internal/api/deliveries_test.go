@@ -71,7 +71,7 @@ func TestADeliveryShowsItsAttempts(t *testing.T) {
 		t.Errorf("response (-got +want):\n%s", diff)
 	}
 	timing := first["timing_ms"].(map[string]any)
-	if fmt.Sprint(first["retry_after_seconds"], timing["dns"], timing["total"]) != "90 1.5 20" {
+	if fmt.Sprintf("%v %v %v", first["retry_after_seconds"], timing["dns"], timing["total"]) != "90 1.5 20" {
 		t.Errorf("first attempt: %v", first)
 	}
 	if got := attempts[1].(map[string]any)["response"].(map[string]any)["body_base64"]; got != "//4=" {
@@ -121,7 +121,7 @@ func TestAResendOpensAGenerationAndRings(t *testing.T) {
 	s := newSite(t)
 	d := s.plant(t, "acme", func(*webhook.Delivery) {})
 	got := s.must(t, 202, s.acme, "POST", "/v1/deliveries/"+d.ID+":resend", "")
-	if fmt.Sprint(got["state"], got["generation"], got["attempt_count"]) != "queued 2 0" || got["delivered_at"] == nil {
+	if fmt.Sprintf("%v %v %v", got["state"], got["generation"], got["attempt_count"]) != "queued 2 0" || got["delivered_at"] == nil {
 		t.Errorf("got %v", got)
 	}
 	want := []webhook.Doorbell{{Account: "acme", Delivery: d.ID, Generation: 2}}

@@ -24,7 +24,7 @@ type draft struct {
 
 // draftOf reads the attributes of the job of that id.
 func (a *API) draftOf(id string, list []member) (draft, error) {
-	attrs, err := sort(list)
+	attrs, err := attributesOf(list)
 	if err != nil {
 		return draft{}, err
 	}
@@ -35,6 +35,9 @@ func (a *API) draftOf(id string, list []member) (draft, error) {
 		return draft{}, err
 	}
 	text, restAt := attrs.text(id)
+	if len(text) > job.MaxRecordBytes {
+		return draft{}, tooLarge(len(text))
+	}
 	j, err := job.Decode(text)
 	if err != nil {
 		return draft{}, err

@@ -227,6 +227,8 @@ func (in endpointPatch) applied(e webhook.Endpoint) webhook.Endpoint {
 	}
 	if in.Status != nil {
 		e.Status, e.StatusReason = *in.Status, statusReason(*in.Status, in.StatusReason)
+	} else if in.StatusReason != "" {
+		e.StatusReason = statusReason(e.Status, in.StatusReason)
 	}
 	return e
 }

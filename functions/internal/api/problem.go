@@ -239,6 +239,8 @@ func fieldProblem(d *huma.ErrorDetail) FieldProblem {
 		f.Problem, f.Cure = "it is missing", "add it"
 	case strings.HasPrefix(d.Message, "invalid "):
 		f.Cure = "write a valid " + strings.TrimPrefix(d.Message, "invalid ")
+	case strings.HasPrefix(d.Message, "json: cannot unmarshal"):
+		f.Problem, f.Cure = strings.TrimPrefix(d.Message, "json: "), "write whole numbers in digits alone, and texts in quotes"
 	case d.Location == "body":
 		f.Problem, f.Cure = "it is no JSON: "+d.Message, "send one JSON object, UTF-8"
 	}

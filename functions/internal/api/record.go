@@ -201,10 +201,11 @@ func (a *attributes) slot(name string) *[]byte {
 	return nil
 }
 
-// sort tells the attributes apart. Decoders of JSON may ignore the case of
-// keys, so a reserved name in another case would be read as that name.
-func sort(list []member) (attributes, error) {
-	a := attributes{rest: make([]member, 0, len(list))}
+// attributesOf tells the attributes apart. Decoders of JSON may ignore the case of
+// keys, so a reserved name in another case would be read as that name. The list
+// is used up.
+func attributesOf(list []member) (attributes, error) {
+	a := attributes{rest: list[:0]}
 	names := reserved()
 	for _, m := range list {
 		if slot := a.slot(string(m.key)); slot != nil {

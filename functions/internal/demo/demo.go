@@ -63,8 +63,8 @@ type show struct {
 
 // play plays the jobs one after the other, so that people can follow, and then
 // waits for what is still to come.
-func (s *show) play(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s are over", limit))
+func (s *show) play(whole context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(whole, limit, fmt.Errorf("the %.0f s that a demo may take are over", limit.Seconds()))
 	defer cancel()
 	s.out.opening(s.receiver.url)
 	var failed []string
@@ -74,7 +74,9 @@ func (s *show) play(ctx context.Context) error {
 			failed = append(failed, p.format+": "+err.Error())
 		}
 	}
-	failed = append(failed, s.receiver.await(ctx)...)
+	if len(failed) == 0 { // else what is missing stays missing
+		failed = s.receiver.await(ctx)
+	}
 	if len(failed) == 0 {
 		if err := s.findDelivery(ctx); err != nil {
 			failed = append(failed, err.Error())
@@ -84,13 +86,15 @@ func (s *show) play(ctx context.Context) error {
 	if len(failed) > 0 {
 		err = errors.New("demo: " + strings.Join(failed, "; "))
 	}
-	s.out.closing(s.receiver.totals(), err)
+	if whole.Err() == nil { // who ends it early knows that it is not complete
+		s.out.closing(s.receiver.totals(), err)
+	}
 	return err
 }
 
 // tryNext prints commands that work as they stand.
 func (s *show) tryNext(c Config) {
-	list := c.API + "/v1/deliveries"
+	list := s.api.base + "/v1/deliveries"
 	query := "?account=" + accountStandard
 	one := list + "/" + s.delivery
 	if s.delivery == "" {

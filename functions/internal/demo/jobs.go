@@ -42,8 +42,8 @@ func newCast(now time.Time) cast {
 		batch:    fmt.Sprintf("%X", b[:4]),
 		scraping: strconv.FormatInt(ms, 10),
 		pipeline: fmt.Sprintf("demo-pipeline:%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]),
-		async:    strconv.FormatInt(ms, 10),
-		signed:   strconv.FormatInt(ms+1, 10), // a scraping job too
+		async:    strconv.FormatInt(ms+1, 10),
+		signed:   strconv.FormatInt(ms+2, 10),
 	}
 }
 
@@ -110,6 +110,7 @@ func (s *show) playBatch(ctx context.Context) error {
 		return err
 	}
 	s.receiver.expect(expectation{format: format.SerpWow, jobID: s.ids.batch, webhooks: 1})
+	ended := time.Now().UTC().Truncate(time.Millisecond)
 	return s.writeJob(ctx, format.SerpWow, s.ids.batch,
 		move{fields{
 			"account": accountSerpWow, "kind": job.KindBatch, "status": "idle", "name": "My Second Batch", "searches_total": 3,
@@ -117,9 +118,9 @@ func (s *show) playBatch(ctx context.Context) error {
 			"notification_csv_fields": csvFields,
 		}, 0},
 		move{fields{"status": "queued", "run": 1}, 0},
-		move{fields{"status": "running", "started_at": time.Now().UTC()}, 0},
+		move{fields{"status": "running", "started_at": ended.Add(-10 * time.Second)}, 0},
 		move{fields{
-			"status": "idle", "ended_at": time.Now().UTC(), "searches_completed": 3, "searches_failed": 0,
+			"status": "idle", "ended_at": ended, "searches_completed": 3, "searches_failed": 0,
 			"result_set": resultSet(s.receiver.url+pathFiles, s.ids.batch),
 		}, 1})
 }

@@ -5,18 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 )
 
 // Bounds of what is shown, in bytes.
 const (
 	maxShownBody  = 1600
-	maxShownWrite = 110
+	maxShownWrite = 120
+	maxShownValue = 60
+	maxShownProof = 24 // of a signature
 )
 
 // ANSI colours.
@@ -75,21 +77,35 @@ func (p *printer) title(format, about string) {
 // write shows what the platform writes to the API.
 func (p *printer) write(method, path string, body fields) {
 	text, _ := json.Marshal(body) // what is shown is sent next, and refused there
-	p.print(p.paint(dim, shortened("   "+method+" "+path+" "+string(text), maxShownWrite)))
+	line := "   " + method + " " + path + " "
+	if status, ok := body["status"]; ok {
+		line += fmt.Sprintf("status=%v ", status) // what matters, wherever the text is cut
+	}
+	p.print(p.paint(dim, shortened(line+string(text), maxShownWrite)))
 }
 
 // webhook shows a received webhook and its answer.
 func (p *printer) webhook(n int, elapsed time.Duration, q webhookRequest, v verdict) {
 	lines := []string{"", p.paint(bold, fmt.Sprintf("#%d %s", n, v.format)) + fmt.Sprintf(" after %.2f s", elapsed.Seconds())}
 	lines = append(lines, "   POST "+printable(q.path))
-	for _, name := range []string{"content-type", "user-agent", "webhook-id", "webhook-timestamp", "webhook-signature"} {
-		if value := q.header.Get(name); value != "" {
-			lines = append(lines, "   "+p.paint(dim, name+": ")+shortened(printable(value), 60))
-		}
-	}
+	lines = append(lines, p.headerLines(q.header)...)
 	lines = append(lines, "")
 	lines = append(lines, bodyLines(q.header.Get("Content-Type"), q.body)...)
 	p.print(append(lines, "", p.judged(v), p.answered(v))...)
+}
+
+func (p *printer) headerLines(h http.Header) []string {
+	var lines []string
+	for _, name := range []string{"content-type", "user-agent", "webhook-id", "webhook-timestamp", "webhook-signature"} {
+		max := maxShownValue
+		if name == "webhook-signature" {
+			max = maxShownProof
+		}
+		if value := h.Get(name); value != "" {
+			lines = append(lines, "   "+p.paint(dim, name+": ")+shortened(printable(value), max))
+		}
+	}
+	return lines
 }
 
 func (p *printer) judged(v verdict) string {
@@ -178,17 +194,15 @@ func printable(s string) string {
 // closing shows what came, and whether it was as expected.
 func (p *printer) closing(totals []total, err error) {
 	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "format\twebhooks\tattempts\t")
+	fmt.Fprintf(&b, "%-12s %8s %8s", "format", "webhooks", "attempts")
 	for _, t := range totals {
-		fmt.Fprintf(w, "%s\t%d\t%d\t\n", t.format, t.webhooks, t.attempts)
+		fmt.Fprintf(&b, "\n%-12s %8d %8d", t.format, t.webhooks, t.attempts)
 	}
-	w.Flush() // a Builder takes everything
 	verdict := p.paint(bold+";"+green, "All webhooks arrived as expected.")
 	if err != nil {
 		verdict = p.paint(bold+";"+red, "NOT as expected: "+printable(err.Error()))
 	}
-	p.print("", strings.TrimSuffix(b.String(), "\n"), "", verdict)
+	p.print("", b.String(), "", verdict)
 }
 
 // next shows what to try; each command stands alone in its line.

@@ -62,6 +62,7 @@ type receiver struct {
 	out     *printer
 	files   files
 	server  http.Server
+	serving sync.WaitGroup
 	started time.Time
 
 	lock    sync.Mutex
@@ -78,7 +79,7 @@ func newReceiver(addr string, out *printer, ids cast) (*receiver, error) {
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("demo: the receiver cannot listen: %w; choose another address with --demo-addr, such as --demo-addr 127.0.0.1:9191", err)
+		return nil, fmt.Errorf("demo: the receiver cannot listen; choose another address, such as --demo-addr 127.0.0.1:9191: %w", err)
 	}
 	r := &receiver{url: urlOf(listener.Addr()), out: out, files: f, started: time.Now(), changed: make(chan struct{})}
 	mux := http.NewServeMux()
@@ -86,7 +87,7 @@ func newReceiver(addr string, out *printer, ids cast) (*receiver, error) {
 	mux.HandleFunc("POST /", r.receive)
 	r.server.Handler = mux
 	r.server.ReadHeaderTimeout = 10 * time.Second
-	go r.server.Serve(listener) // until close
+	r.serving.Go(func() { r.server.Serve(listener) }) // until close
 	return r, nil
 }
 
@@ -100,7 +101,15 @@ func urlOf(addr net.Addr) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-func (r *receiver) close() { r.server.Close() }
+// close ends the receiver, and lets an answer under way go out.
+func (r *receiver) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if r.server.Shutdown(ctx) != nil {
+		r.server.Close()
+	}
+	r.serving.Wait()
+}
 
 // expect announces a job, before its first write.
 func (r *receiver) expect(e expectation) {
@@ -125,6 +134,9 @@ func (r *receiver) receive(w http.ResponseWriter, req *http.Request) {
 	v := r.judge(q)
 	r.out.webhook(r.count, time.Since(r.started), q, v)
 	w.WriteHeader(v.status)
+	if v.status >= 300 {
+		io.WriteString(w, v.checks+"; "+v.note+"\n") // shown with the attempt
+	}
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -204,9 +216,13 @@ func (r *receiver) linked(link string) bool {
 	return ok && r.files[name] != nil
 }
 
-// waitFor waits until the format has so many webhooks, or the context ends.
+// waitFor waits until the format has so many webhooks or a wrong one, or the
+// context ends.
 func (r *receiver) waitFor(ctx context.Context, format string, webhooks int) {
-	r.wait(ctx, func() bool { return len(r.expected(format).accepted) >= webhooks })
+	r.wait(ctx, func() bool {
+		e := r.expected(format)
+		return len(e.accepted) >= webhooks || e.wrong != ""
+	})
 }
 
 // await waits for all that is expected, or for the first thing that is wrong,

@@ -92,7 +92,7 @@ func readSerpWow(body []byte, linked func(string) bool) (reading, error) {
 	return reading{b.Batch.ID, fmt.Sprintf("result set %d of batch %s, %d links to files", b.ResultSet.ID, b.Batch.ID, len(links))}, broken(
 		rule{b.RequestInfo.Success && b.RequestInfo.Type == "batch_resultset_completed", "request_info is not of a completed result set"},
 		rule{b.ResultSet.ID == 1, "result_set.id is not 1"},
-		rule{len(b.ResultSet.Links) == 2 && len(links) == 4, "download_links are not those of json and csv"},
+		rule{len(links) == 4 && b.ResultSet.Links["json"].AllPages != "" && b.ResultSet.Links["csv"].AllPages != "", "download_links are not those of json and csv"},
 		rule{!dead, "a download link leads to no file"},
 	)
 }
