@@ -13,11 +13,11 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 run: ## start the product with its demo, and stay up (ctrl-c ends it)
-	go run ./functions/standalone --demo --log-format text --log-level warn $(ARGS)
+	go run ./functions/standalone --demo --log-format text --log-level error $(ARGS)
 
 demo: ## play the demo once: 0 when all webhooks arrived as expected
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
-	go run ./functions/standalone --demo-once --data "$$data" --log-format text --log-level warn $(ARGS)
+	go run ./functions/standalone --demo-once --data "$$data" --log-format text --log-level error $(ARGS)
 
 test: race-or-say ## run all tests
 	go test $(RACE) ./...

@@ -158,7 +158,7 @@ func (p *process) run(ctx context.Context, o options) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	server := &http.Server{Handler: p.api, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{Handler: p.api, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	wait.Go(func() { p.host.Run(ctx) })

@@ -111,6 +111,9 @@ func (a *API) patched(old job.Job, patch []member) (job.Job, error) {
 	if err != nil {
 		return job.Job{}, err
 	}
+	if old.Kind == job.KindPipeline {
+		list = slices.DeleteFunc(list, isLevel)
+	}
 	if list, err = mergeMembers(list, patch); err != nil {
 		return job.Job{}, err
 	}
@@ -120,6 +123,10 @@ func (a *API) patched(old job.Job, patch []member) (job.Job, error) {
 	}
 	return d.next(&old)
 }
+
+// isLevel finds the attribute that tells how severe one change is. It is not
+// kept for the next: a failure would pass for as harmless as the progress before.
+func isLevel(m member) bool { return string(m.key) == "level" }
 
 func (a *API) getJob(ctx context.Context, in *jobInput) (*rawAnswer, error) {
 	account := in.Account

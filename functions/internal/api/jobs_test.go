@@ -145,6 +145,17 @@ func TestAPatchMergesAsRFC7386Says(t *testing.T) {
 	}
 }
 
+func TestTheLevelOfOneChangeIsNotKeptForTheNext(t *testing.T) {
+	s := newSite(t)
+	s.must(t, 201, s.platform, "PUT", "/v1/jobs/1", `{"account":"acme","kind":"pipeline","status":"active","level":"debug"}`)
+	if got := s.must(t, 200, s.platform, "PATCH", "/v1/jobs/1", `{"level":"warn"}`)["level"]; got != "warn" {
+		t.Errorf("level %v, want warn as patched", got)
+	}
+	if got, found := s.must(t, 200, s.platform, "PATCH", "/v1/jobs/1", `{"status":"failed","error":"no"}`)["level"]; found {
+		t.Errorf("level %v after a failure that named none, want none", got)
+	}
+}
+
 func TestAnIDOfSeveralKindsAsksForTheKind(t *testing.T) {
 	s := newSite(t)
 	s.must(t, 201, s.platform, "PUT", "/v1/jobs/1", `{"account":"acme","kind":"async","status":"pending"}`)

@@ -37,7 +37,7 @@ type answer struct {
 func (h *Handler) attempt(ctx context.Context, m events.SQSMessage, w webhook.Work, stats *tally) error {
 	f, ok := format.Lookup(w.Delivery.Target.Format)
 	if !ok {
-		return h.end(ctx, w.Delivery, webhook.StateDead, fmt.Sprintf("the format %q is unknown", w.Delivery.Target.Format))
+		return h.end(ctx, w.Delivery, unsent(w.Delivery), fmt.Sprintf("the format %q is unknown", w.Delivery.Target.Format))
 	}
 	policy := f.Policy.With(w.Endpoint.Policy)
 	if over, err := h.overtaken(ctx, w.Delivery); over || err != nil {

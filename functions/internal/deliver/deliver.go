@@ -154,11 +154,11 @@ func (h *Handler) attend(ctx context.Context, m events.SQSMessage, w webhook.Wor
 	now, d := h.now(), w.Delivery
 	switch {
 	case !d.ExpiresAt.IsZero() && !d.ExpiresAt.After(now):
-		return h.end(ctx, d, webhook.StateDeclined, "expired before it could be sent")
+		return h.end(ctx, d, unsent(d), "expired before it could be sent")
 	case w.HasEndpoint && w.Endpoint.Status != webhook.EndpointEnabled:
 		return h.hold(ctx, w, time.Time{}, fmt.Sprintf("the endpoint is %s: %s", w.Endpoint.Status, w.Endpoint.StatusReason))
 	case d.Target.Endpoint != "" && !w.HasEndpoint:
-		return h.end(ctx, d, webhook.StateDeclined, "the endpoint was deleted")
+		return h.end(ctx, d, unsent(d), "the endpoint was deleted")
 	case w.SilentUntil.After(now):
 		return h.hold(ctx, w, w.SilentUntil, "silent: a call of this URL timed out; nobody calls it until "+w.SilentUntil.UTC().Format(time.RFC3339))
 	case d.NextAt.After(now):
@@ -167,6 +167,15 @@ func (h *Handler) attend(ctx context.Context, m events.SQSMessage, w webhook.Wor
 		return h.notYet(ctx, m, d.LeaseUntil.Sub(now))
 	}
 	return h.attempt(ctx, m, w, stats)
+}
+
+// unsent is the end of a delivery that can be sent no more: declined means
+// that it never was.
+func unsent(d webhook.Delivery) webhook.State {
+	if d.FirstAttempt() {
+		return webhook.StateDeclined
+	}
+	return webhook.StateDead
 }
 
 // notYet keeps the message back until it is due. What is due later than a
@@ -193,7 +202,7 @@ func (h *Handler) hold(ctx context.Context, w webhook.Work, until time.Time, why
 func (h *Handler) end(ctx context.Context, d webhook.Delivery, s webhook.State, why string) error {
 	next := d
 	next.State, next.Reason, next.NextAt, next.DueAt = s, why, time.Time{}, time.Time{}
-	return h.write(ctx, d, next, nil)
+	return h.write(ctx, d, keepDelivered(next), nil)
 }
 
 // write records the next row. Losing the race for it is no failure: whoever

@@ -394,6 +394,21 @@ func TestAnExpiredDeliveryIsDeclined(t *testing.T) {
 	}
 }
 
+func TestADeliveryWhoseEndpointWasDeletedEnds(t *testing.T) {
+	w := newWorld(t)
+	w.sender.answer = status(500)
+	w.ring(t, standard)
+	if err := w.store.DeleteEndpoint(t.Context(), "acme", "ep_standard"); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(5 * time.Second)
+	w.ringAgain(t, standard)
+	w.want(t, standard, webhook.StateDead) // declined would say that it was never sent
+	other := strings.Replace(standard, "00aykghrtrg3y9am06", "00p2crgkpnv4x6arma", 1)
+	w.ring(t, other)
+	w.want(t, other, webhook.StateDeclined)
+}
+
 func status(code int) func(deliver.Request) webhook.Result {
 	return func(deliver.Request) webhook.Result { return webhook.Result{Status: code} }
 }
