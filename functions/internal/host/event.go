@@ -1,11 +1,10 @@
 package host
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/valyala/fastjson"
 
 	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -17,8 +16,12 @@ const (
 	queueARN  = "arn:aws:sqs:local:000000000000:"
 )
 
-// streamRecord is a change as a DynamoDB stream carries it.
-func streamRecord(c job.Written) events.DynamoDBEventRecord {
+// recorder makes stream records. It keeps the parser's memory, so it is for
+// one goroutine.
+type recorder struct{ parser fastjson.Parser }
+
+// record is a change as a DynamoDB stream carries it.
+func (r *recorder) record(c job.Written) events.DynamoDBEventRecord {
 	name := events.DynamoDBOperationTypeInsert
 	if len(c.Old) > 0 {
 		name = events.DynamoDBOperationTypeModify
@@ -31,47 +34,42 @@ func streamRecord(c job.Written) events.DynamoDBEventRecord {
 			ApproximateCreationDateTime: events.SecondsEpochTime{Time: c.At},
 			SequenceNumber:              seq, SizeBytes: int64(len(c.Old) + len(c.New)),
 			StreamViewType: string(events.DynamoDBStreamViewTypeNewAndOldImages),
-			OldImage:       image(c.Old), NewImage: image(c.New),
+			OldImage:       r.image(c.Old), NewImage: r.image(c.New),
 		},
 	}
 }
 
 // image turns a record into attribute values. What is no JSON object has no
 // attributes, and dispatch declines it.
-func image(record []byte) map[string]events.DynamoDBAttributeValue {
+func (r *recorder) image(record []byte) map[string]events.DynamoDBAttributeValue {
 	if len(record) == 0 {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(record))
-	d.UseNumber()
-	var object map[string]any
-	if err := d.Decode(&object); err != nil {
+	value, err := r.parser.ParseBytes(record)
+	if err != nil || value.Type() != fastjson.TypeObject {
 		return nil
 	}
-	return attributes(object)
+	return attribute(value).Map()
 }
 
-func attributes(object map[string]any) map[string]events.DynamoDBAttributeValue {
-	m := make(map[string]events.DynamoDBAttributeValue, len(object))
-	for name, value := range object {
-		m[name] = attribute(value)
-	}
-	return m
-}
-
-func attribute(value any) events.DynamoDBAttributeValue {
-	switch v := value.(type) {
-	case string:
-		return events.NewStringAttribute(v)
-	case json.Number:
-		return events.NewNumberAttribute(v.String())
-	case bool:
-		return events.NewBooleanAttribute(v)
-	case map[string]any:
-		return events.NewMapAttribute(attributes(v))
-	case []any:
-		list := make([]events.DynamoDBAttributeValue, len(v))
-		for i, item := range v {
+// attribute copies what it keeps: the parser's memory serves the next record.
+func attribute(v *fastjson.Value) events.DynamoDBAttributeValue {
+	switch v.Type() {
+	case fastjson.TypeString:
+		return events.NewStringAttribute(string(v.GetStringBytes()))
+	case fastjson.TypeNumber:
+		return events.NewNumberAttribute(v.String()) // as it is written
+	case fastjson.TypeTrue, fastjson.TypeFalse:
+		return events.NewBooleanAttribute(v.GetBool())
+	case fastjson.TypeObject:
+		object := v.GetObject()
+		m := make(map[string]events.DynamoDBAttributeValue, object.Len())
+		object.Visit(func(name []byte, v *fastjson.Value) { m[string(name)] = attribute(v) })
+		return events.NewMapAttribute(m)
+	case fastjson.TypeArray:
+		items := v.GetArray()
+		list := make([]events.DynamoDBAttributeValue, len(items))
+		for i, item := range items {
 			list[i] = attribute(item)
 		}
 		return events.NewListAttribute(list)

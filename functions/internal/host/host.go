@@ -103,7 +103,7 @@ const retryEvery = 250 * time.Millisecond
 
 // pumpFeed hands the changes to dispatch in order, one batch at a time.
 func (h *Host) pumpFeed(ctx, work context.Context) {
-	after := 0
+	after, r := 0, &recorder{}
 	for ctx.Err() == nil {
 		changes, err := h.Feed.Changes(ctx, after, maxChanges)
 		switch {
@@ -116,7 +116,7 @@ func (h *Host) pumpFeed(ctx, work context.Context) {
 			case <-ctx.Done():
 			}
 		default:
-			done := h.dispatch(work, changes)
+			done := h.dispatch(work, r, changes)
 			if done > 0 {
 				after = changes[done-1].Seq
 				h.Feed.Dispatched(after)
@@ -130,11 +130,11 @@ func (h *Host) pumpFeed(ctx, work context.Context) {
 
 // dispatch returns how many of the changes were handled, as a stream counts:
 // all before the first failure that is reported.
-func (h *Host) dispatch(ctx context.Context, changes []job.Written) (done int) {
+func (h *Host) dispatch(ctx context.Context, recorder *recorder, changes []job.Written) (done int) {
 	defer h.recovered(ctx, "dispatch")
 	event := events.DynamoDBEvent{Records: make([]events.DynamoDBEventRecord, len(changes))}
 	for i, c := range changes {
-		event.Records[i] = streamRecord(c)
+		event.Records[i] = recorder.record(c)
 	}
 	response, err := h.Dispatch.Handle(ctx, event)
 	if err != nil {
