@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,7 +49,6 @@ func BenchmarkDelivery(b *testing.B) {
 	if left := q.Depth(); left != 0 {
 		b.Errorf("%d messages were left in the queue", left)
 	}
-	runtime.KeepAlive(s)
 }
 
 func deliverOne(ctx context.Context, s *Store, q *Queue, n int) error {

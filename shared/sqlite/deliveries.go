@@ -215,6 +215,11 @@ func (s *Store) Delivery(ctx context.Context, ref webhook.Ref) (d webhook.Delive
 	return d, wrap(err, "delivery %s", ref.ID)
 }
 
+const deliveriesQuery = `SELECT ` + deliveryColumns + ` FROM deliveries d INDEXED BY deliveries_id
+	WHERE d.account = ?1 AND d.id < ?2
+	AND (?3 = '' OR d.state = ?3) AND (?4 = '' OR d.endpoint = ?4) AND (?5 = '' OR d.job_id = ?5)
+	ORDER BY d.id DESC LIMIT ?6`
+
 // Deliveries returns a page of an account's deliveries, those of the newest
 // job first.
 func (s *Store) Deliveries(ctx context.Context, f webhook.Filter) (list []webhook.Delivery, err error) {
@@ -222,11 +227,8 @@ func (s *Store) Deliveries(ctx context.Context, f webhook.Filter) (list []webhoo
 	if before == "" {
 		before = "\x7f" // after every id
 	}
-	query := `SELECT ` + deliveryColumns + ` FROM deliveries d INDEXED BY deliveries_id WHERE d.account = ?1 AND d.id < ?2
-		AND (?3 = '' OR d.state = ?3) AND (?4 = '' OR d.endpoint = ?4) AND (?5 = '' OR d.job_id = ?5)
-		ORDER BY d.id DESC LIMIT ?6`
 	err = s.read(ctx, func(c conn) error {
-		return prepare(c, query).text(f.Account).text(before).text(string(f.State)).text(f.Endpoint).text(f.JobID).int(f.Limit).
+		return prepare(c, deliveriesQuery).text(f.Account).text(before).text(string(f.State)).text(f.Endpoint).text(f.JobID).int(f.Limit).
 			each(func(r *row) error {
 				list = append(list, scanDelivery(r))
 				return nil
@@ -280,16 +282,19 @@ func (s *Store) Event(ctx context.Context, account, id string) (e webhook.Event,
 	return e, wrap(err, "event %s", id)
 }
 
+// overtakenQuery compares sequence numbers, which are decimal digits, by value.
+const overtakenQuery = `SELECT 1 FROM deliveries WHERE account = ?1 AND id >= ?2 AND id < ?3
+	AND job_id = ?4 AND kind = ?5 AND event_type = ?6 AND endpoint = ?7 AND (endpoint != '' OR url = ?8)
+	AND (length(sequence) > length(?9) OR length(sequence) = length(?9) AND sequence > ?9)
+	AND state != 'declined' LIMIT 1`
+
 // Overtaken tells whether the delivery's target was sent, or is to be sent, a
 // newer progress event of the same job. The job's deliveries lie together, as
 // their ids begin with its creation time.
 func (s *Store) Overtaken(ctx context.Context, d webhook.Delivery) (over bool, err error) {
 	prefix := webhook.DeliveryPrefixOf(d.EventID)
 	err = s.read(ctx, func(c conn) error {
-		over, err = prepare(c, `SELECT 1 FROM deliveries WHERE account = ?1 AND id >= ?2 AND id < ?3
-			AND job_id = ?4 AND kind = ?5 AND event_type = ?6 AND endpoint = ?7 AND (endpoint != '' OR url = ?8)
-			AND (length(sequence) > length(?9) OR length(sequence) = length(?9) AND sequence > ?9)
-			AND state != 'declined' LIMIT 1`).
+		over, err = prepare(c, overtakenQuery).
 			text(d.Account).text(prefix).text(prefix + "\x7f").text(d.JobID).text(string(d.Kind)).text(string(d.EventType)).
 			text(d.Target.Endpoint).text(d.Target.URL).text(d.Sequence).one(func(*row) error { return nil })
 		return err

@@ -81,6 +81,9 @@ func (s *Store) JobsByID(ctx context.Context, id string) ([]job.Job, error) {
 	return list, wrap(err, "job %s", id)
 }
 
+const jobsQuery = `SELECT seq, record FROM jobs INDEXED BY jobs_account WHERE account = ?1 AND seq < ?2
+	AND (?3 = '' OR kind = ?3) AND (?4 = '' OR status = ?4) ORDER BY seq DESC LIMIT ?5`
+
 // Jobs returns a page of an account's jobs, the newest first, and the cursor
 // of the next page, empty when this is the last one.
 func (s *Store) Jobs(ctx context.Context, f webhook.JobFilter) (jobs []job.Job, next string, err error) {
@@ -91,8 +94,7 @@ func (s *Store) Jobs(ctx context.Context, f webhook.JobFilter) (jobs []job.Job, 
 		}
 	}
 	err = s.read(ctx, func(c conn) error {
-		return prepare(c, `SELECT seq, record FROM jobs INDEXED BY jobs_account WHERE account = ?1 AND seq < ?2
-			AND (?3 = '' OR kind = ?3) AND (?4 = '' OR status = ?4) ORDER BY seq DESC LIMIT ?5`).
+		return prepare(c, jobsQuery).
 			text(f.Account).int(before).text(string(f.Kind)).text(string(f.Status)).int(f.Limit + 1).
 			each(func(r *row) error {
 				if len(jobs) == f.Limit {

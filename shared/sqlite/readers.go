@@ -66,12 +66,12 @@ func (r *readers) do(ctx context.Context, f func(conn) error) error {
 
 // snapshot lets all queries of f see the same moment. They also cost less
 // than each in a transaction of its own.
-func snapshot(c conn, f func() error) error {
+func snapshot(c conn, f func() error) (err error) {
 	if err := prepare(c, "BEGIN").exec(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	err := f()
-	return errors.Join(err, prepare(c, "ROLLBACK").exec())
+	defer func() { err = errors.Join(err, prepare(c, "ROLLBACK").exec()) }()
+	return f()
 }
 
 // close waits for the reads under way.

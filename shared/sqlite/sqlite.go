@@ -164,7 +164,7 @@ func migrate(ctx context.Context, conn *sqlite.Conn) error {
 	if err != nil {
 		return err
 	}
-	schema := sqlitemigration.Schema{AppID: 0x4a48 /* "JH" */}
+	schema := sqlitemigration.Schema{AppID: appID}
 	for _, name := range names {
 		script, err := migrations.ReadFile(name)
 		if err != nil {
@@ -172,10 +172,36 @@ func migrate(ctx context.Context, conn *sqlite.Conn) error {
 		}
 		schema.Migrations = append(schema.Migrations, string(script))
 	}
+	if err := checkOwn(conn, len(names)); err != nil {
+		return err
+	}
 	if err := sqlitemigration.Migrate(ctx, conn, schema); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+// appID marks our files: "JH".
+const appID = 0x4a48
+
+// checkOwn refuses a file that is another program's, or a later version's.
+func checkOwn(conn *sqlite.Conn, newest int) error {
+	tables, err := sqlitex.ResultInt(conn.Prep("SELECT count(*) FROM sqlite_master"))
+	if err != nil {
+		return err
+	}
+	id, err := sqlitex.ResultInt(conn.Prep("PRAGMA application_id"))
+	if err != nil {
+		return err
+	}
+	if id != appID && (id != 0 || tables > 0) {
+		return fmt.Errorf("it is no Jobhook database (application id %#x); choose another data folder", id)
+	}
+	version, err := sqlitex.ResultInt(conn.Prep("PRAGMA user_version"))
+	if err == nil && version > newest {
+		err = fmt.Errorf("its version is %d and this program knows %d; run a newer Jobhook", version, newest)
+	}
+	return err
 }
 
 // read runs f on a reading connection.

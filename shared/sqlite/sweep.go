@@ -1,19 +1,23 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
+const dueQuery = `SELECT ` + deliveryColumns + ` FROM deliveries d INDEXED BY deliveries_due
+	WHERE d.due_at > 0 AND d.due_at < ? ORDER BY d.due_at LIMIT ?`
+
 // Due returns deliveries whose DueAt is before the given time, the most
 // overdue first.
 func (s *Store) Due(ctx context.Context, before time.Time, limit int) (list []webhook.Delivery, err error) {
 	err = s.read(ctx, func(c conn) error {
-		return prepare(c, `SELECT `+deliveryColumns+` FROM deliveries d INDEXED BY deliveries_due
-			WHERE d.due_at > 0 AND d.due_at < ? ORDER BY d.due_at LIMIT ?`).time(before).int(limit).each(func(r *row) error {
+		return prepare(c, dueQuery).time(before).int(limit).each(func(r *row) error {
 			list = append(list, scanDelivery(r))
 			return nil
 		})
@@ -62,18 +66,46 @@ func (s *Store) Release(ctx context.Context, now, dueAt time.Time, limit int) (b
 	return bells, wrap(err, "release held deliveries")
 }
 
-func (s *Store) releasable(ctx context.Context, limit int) (held []webhook.Delivery, err error) {
+// releasableQuery lists the endpoints with held rows that may be released. It
+// leaps from endpoint to endpoint: a paused one may have a million rows.
+const releasableQuery = `WITH RECURSIVE h (endpoint) AS (
+		SELECT min(endpoint) FROM deliveries INDEXED BY deliveries_held WHERE state = 'held' AND due_at = 0
+		UNION ALL
+		SELECT (SELECT min(endpoint) FROM deliveries INDEXED BY deliveries_held
+			WHERE state = 'held' AND due_at = 0 AND endpoint > h.endpoint) FROM h WHERE h.endpoint IS NOT NULL)
+	SELECT h.endpoint FROM h WHERE h.endpoint IS NOT NULL
+	AND coalesce((SELECT status FROM endpoints e WHERE e.id = h.endpoint), 'enabled') = 'enabled'`
+
+const heldQuery = `SELECT ` + deliveryColumns + `, d.seq FROM deliveries d INDEXED BY deliveries_held
+	WHERE d.endpoint = ? AND d.state = 'held' AND d.due_at = 0 ORDER BY d.seq LIMIT ?`
+
+// heldRow is a held delivery with its row number.
+type heldRow struct {
+	webhook.Delivery
+	seq int
+}
+
+// releasable returns the oldest held deliveries that may be released: the
+// oldest of each endpoint, merged.
+func (s *Store) releasable(ctx context.Context, limit int) (held []heldRow, err error) {
 	err = s.read(ctx, func(c conn) error {
-		return prepare(c, `SELECT `+deliveryColumns+` FROM
-				(SELECT DISTINCT endpoint AS held FROM deliveries INDEXED BY deliveries_held WHERE state = 'held' AND due_at = 0) h
-			JOIN deliveries d INDEXED BY deliveries_held ON d.endpoint = h.held AND d.state = 'held' AND d.due_at = 0
-			WHERE coalesce((SELECT status FROM endpoints e WHERE e.id = h.held), 'enabled') = 'enabled'
-			ORDER BY d.seq LIMIT ?`).int(limit).each(func(r *row) error {
-			held = append(held, scanDelivery(r))
+		var endpoints []string
+		err := prepare(c, releasableQuery).each(func(r *row) error {
+			endpoints = append(endpoints, r.text())
 			return nil
 		})
+		for _, endpoint := range endpoints {
+			if err == nil {
+				err = prepare(c, heldQuery).text(endpoint).int(limit).each(func(r *row) error {
+					held = append(held, heldRow{Delivery: scanDelivery(r), seq: r.int()})
+					return nil
+				})
+			}
+		}
+		return err
 	})
-	return held, err
+	slices.SortFunc(held, func(a, b heldRow) int { return cmp.Compare(a.seq, b.seq) })
+	return held[:min(len(held), limit)], err
 }
 
 // expireChunk bounds how much one transaction removes.
@@ -132,8 +164,11 @@ func (s *Store) expireSome(ctx context.Context, now time.Time, limit int) (n int
 	return n, err
 }
 
+const expiredQuery = `SELECT seq, state FROM deliveries INDEXED BY deliveries_expires
+	WHERE expires_at < ? ORDER BY expires_at LIMIT ?`
+
 func findExpired(c conn, now time.Time, limit int) (list []expired, err error) {
-	err = prepare(c, `SELECT seq, state FROM deliveries INDEXED BY deliveries_expires WHERE expires_at < ? ORDER BY expires_at LIMIT ?`).
+	err = prepare(c, expiredQuery).
 		time(now).int(limit).each(func(r *row) error {
 		list = append(list, expired{seq: r.int(), state: webhook.State(r.text())})
 		return nil

@@ -1,0 +1,158 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jobhook/jobhook/shared/job"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// oddJSON has what a careless store changes: order and spelling of members,
+// white space, escapes, large and precise numbers, characters outside the BMP.
+const oddJSON = `"zz":1,  "aa":{"n":12345678901234567890.123456789,"e":1E+400,"neg":-0,"dup":[ ]},
+	"text":"<b>&\u00e9 \u2028 é 🚚 \"\\\/ \u0000 'x'","empty":""`
+
+func jobPromises() []promise {
+	return []promise{
+		{"a job record is kept byte for byte", func(s store) {
+			j := s.makeJob("acme", "j1", job.KindAsync, "pending", oddJSON)
+			written, created, err := s.WriteJob(s.ctx(), "j1", job.KindAsync, func(old *job.Job) (job.Job, error) {
+				if old != nil {
+					return j, errors.New("a new job has a past")
+				}
+				return j, nil
+			})
+			s.ok(err)
+			if !created {
+				s.Error("a new job was not reported as created")
+			}
+			same(s, "job as written", written, j)
+			list, err := s.JobsByID(s.ctx(), "j1")
+			s.ok(err)
+			same(s, "job as read", list, []job.Job{j})
+		}},
+		{"a failing f writes nothing and its error is returned", func(s store) {
+			refused := errors.New("refused")
+			for _, id := range []string{"new", "old"} {
+				if id == "old" {
+					s.write(s.makeJob("acme", "old", job.KindAsync, "pending", ""))
+				}
+				_, _, err := s.WriteJob(s.ctx(), id, job.KindAsync, func(*job.Job) (job.Job, error) {
+					return s.makeJob("acme", id, job.KindAsync, "success", ""), refused
+				})
+				s.want(err, refused)
+			}
+			list, err := s.JobsByID(s.ctx(), "new")
+			s.ok(err)
+			same(s, "job that was refused", list, nil)
+			list, err = s.JobsByID(s.ctx(), "old")
+			s.ok(err)
+			same(s, "status after a refused change", list[0].Status, job.Status("pending"))
+		}},
+		{"concurrent writes of one job follow each other: none is lost", func(s store) {
+			const n = 20
+			for _, err := range together(n, func(int) error { return s.increment("j1") }) {
+				s.ok(err)
+			}
+			list, err := s.JobsByID(s.ctx(), "j1")
+			s.ok(err)
+			same(s, "counter", counterOf(list[0]), n)
+		}},
+		{"jobs of one id are told apart by their kind", func(s store) {
+			s.write(s.makeJob("acme", "7", job.KindAsync, "pending", ""))
+			s.write(s.makeJob("other", "7", job.KindPipeline, "active", ""))
+			list, err := s.JobsByID(s.ctx(), "7")
+			s.ok(err)
+			same(s, "jobs", len(list), 2)
+			none, err := s.JobsByID(s.ctx(), "8")
+			s.ok(err)
+			same(s, "jobs of an unknown id", none, nil)
+		}},
+		{"jobs are listed newest first, by account, kind and status, and paging is stable while more arrive", func(s store) {
+			var want []string
+			for i := range 12 {
+				s.write(s.makeJob("acme", fmt.Sprintf("j%02d", i), job.KindAsync, "pending", ""))
+				s.write(s.makeJob("other", fmt.Sprintf("o%02d", i), job.KindAsync, "pending", ""))
+				want = append([]string{fmt.Sprintf("j%02d", i)}, want...)
+			}
+			for limit := 1; limit <= 13; limit += 4 {
+				same(s, fmt.Sprintf("pages of %d", limit), s.pageJobs(webhook.JobFilter{Account: "acme", Limit: limit}), want)
+				late := s.makeJob("acme", "late"+strconv.Itoa(limit), job.KindAsync, "pending", "")
+				s.write(late)
+				want = append([]string{late.ID}, want...)
+			}
+			s.write(s.makeJob("acme", "p1", job.KindPipeline, "active", ""))
+			s.write(s.makeJob("acme", "j03", job.KindAsync, "success", ""))
+			same(s, "pipelines", s.pageJobs(webhook.JobFilter{Account: "acme", Kind: job.KindPipeline, Limit: 2}), []string{"p1"})
+			same(s, "successes", s.pageJobs(webhook.JobFilter{Account: "acme", Status: "success", Limit: 2}), []string{"j03"})
+			_, _, err := s.Jobs(s.ctx(), webhook.JobFilter{Account: "acme", After: "no cursor", Limit: 1})
+			s.want(err, webhook.ErrCursor)
+		}},
+		{"stopped scraping jobs are shelved, once, and nothing else of them changes", func(s store) {
+			stopped := s.makeJob("acme", "s1", job.KindScraping, "stopped", `"note":"a<b","big":12345678901234567890`)
+			s.write(stopped)
+			s.write(s.makeJob("acme", "s2", job.KindScraping, "finished", ""))
+			s.write(s.makeJob("acme", "p1", job.KindPipeline, "stopped", ""))
+			s.shelves(time.Now().Add(-time.Hour), 0)
+			s.shelves(time.Now().Add(time.Hour), 1)
+			s.shelves(time.Now().Add(time.Hour), 0)
+			list, err := s.JobsByID(s.ctx(), "s1")
+			s.ok(err)
+			same(s, "status", list[0].Status, job.Status("shelved"))
+			if !strings.Contains(string(list[0].Record), "12345678901234567890") {
+				s.Errorf("a number was changed: %s", list[0].Record)
+			}
+		}},
+	}
+}
+
+func (s store) shelves(before time.Time, want int) {
+	s.Helper()
+	n, err := s.Shelve(s.ctx(), before, 10)
+	s.ok(err)
+	same(s, "jobs shelved", n, want)
+}
+
+// increment raises the counter in a job's record by one.
+func (s store) increment(id string) error {
+	_, _, err := s.WriteJob(s.ctx(), id, job.KindAsync, func(old *job.Job) (job.Job, error) {
+		n := 1
+		if old != nil {
+			n = counterOf(*old) + 1
+		}
+		return job.Decode(fmt.Appendf(nil, `{"id":%q,"account":"acme","kind":"async","status":"processing","counter":"<%d>"}`, id, n))
+	})
+	return err
+}
+
+func counterOf(j job.Job) int {
+	_, rest, _ := strings.Cut(string(j.Record), "<")
+	number, _, _ := strings.Cut(rest, ">")
+	n, _ := strconv.Atoi(number)
+	return n
+}
+
+// pageJobs follows the cursors from page to page.
+func (s store) pageJobs(f webhook.JobFilter) (ids []string) {
+	s.Helper()
+	for range 100 {
+		page, next, err := s.Jobs(s.ctx(), f)
+		s.ok(err)
+		if len(page) > f.Limit {
+			s.Fatalf("a page of %d has %d jobs", f.Limit, len(page))
+		}
+		for _, j := range page {
+			ids = append(ids, j.ID)
+		}
+		if next == "" {
+			return ids
+		}
+		f.After = next
+	}
+	s.Fatal("the pages do not end")
+	return nil
+}

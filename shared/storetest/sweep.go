@@ -1,0 +1,197 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jobhook/jobhook/shared/job"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+func sweepPromises() []promise {
+	return []promise{
+		{"due rows come most overdue first, and only those", func(s store) {
+			at := now()
+			s.parked("later", at.Add(time.Second))
+			s.parked("just", at.Add(-time.Microsecond))
+			s.parked("exactly", at)
+			s.parked("long", at.Add(-time.Hour))
+			s.finished("acme", "queued")
+			s.mustAttempt(s.finished("acme", "delivered"), webhook.StateDelivered)
+			s.isDue(at, 10, "long", "just")
+			s.isDue(at, 1, "long")
+			s.isDue(at.Add(time.Minute), 10, "long", "just", "exactly", "later")
+		}},
+		{"defer leaves a row alone whose due time changed", func(s store) {
+			at := now()
+			moved, kept := s.parked("moved", at.Add(-time.Second)), s.parked("kept", at.Add(-2*time.Second))
+			again := s.change(moved, func(d *webhook.Delivery) { d.DueAt = at.Add(-time.Minute) })
+			s.ok(s.Defer(s.ctx(), []webhook.Delivery{moved, kept}, at.Add(time.Hour)))
+			same(s, "row that changed", s.row(moved.Ref()), again)
+			same(s, "row that did not", s.row(kept.Ref()).DueAt, at.Add(time.Hour))
+			s.isDue(at, 10, "moved")
+		}},
+		{"a deferred row can still be recorded by who read it before", func(s store) {
+			d := s.parked("j1", now())
+			s.ok(s.Defer(s.ctx(), []webhook.Delivery{d}, now().Add(time.Hour)))
+			s.mustAttempt(d, webhook.StateDelivered)
+			s.isDue(now().Add(2*time.Hour), 10)
+		}},
+		{"release finds held rows of an enabled endpoint only, oldest first", func(s store) {
+			at := now()
+			for _, id := range []string{"ep_on", "ep_paused", "ep_off"} {
+				s.endpoint("acme", id)
+			}
+			_, err := s.UpdateEndpoint(s.ctx(), "acme", "ep_paused", pause)
+			s.ok(err)
+			s.ok(s.Disable(s.ctx(), "acme", "ep_off", "gone"))
+			s.held("j0", "ep_paused", time.Time{})
+			s.held("j1", "ep_off", time.Time{})
+			s.held("j2", "ep_on", at.Add(time.Minute)) // its hold ends by itself
+			first := s.held("j3", "ep_on", time.Time{})
+			s.to("acme", "j4", "ep_on") // queued
+			second := s.held("j5", "ep_on", time.Time{})
+			s.releases(at, 1, first)
+			s.releases(at, 10, second)
+			s.releases(at, 10)
+			row := s.row(first.Ref())
+			same(s, "state", row.State, webhook.StateQueued)
+			same(s, "due", row.DueAt, at.Add(time.Minute))
+		}},
+		{"release finds the held rows of an endpoint that was deleted or resumed", func(s store) {
+			at := now()
+			s.endpoint("acme", "ep_1")
+			s.ok(s.Disable(s.ctx(), "acme", "ep_1", "gone"))
+			deleted, resumed := s.held("j1", "ep_deleted", time.Time{}), s.held("j2", "ep_1", time.Time{})
+			s.releases(at, 10, deleted)
+			s.endpoint("acme", "ep_1")
+			s.releases(at, 10, resumed)
+		}},
+		{"a row that was held and released by many at once is rung for once", func(s store) {
+			d := s.held("j1", "ep_1", time.Time{})
+			rung := make([]int, 6)
+			for _, err := range together(len(rung), func(i int) error {
+				bells, err := s.Release(s.ctx(), now(), now().Add(time.Minute), 10)
+				rung[i] = len(bells)
+				return err
+			}) {
+				s.ok(err)
+			}
+			sum := 0
+			for _, n := range rung {
+				sum += n
+			}
+			same(s, "bells of "+d.JobID, sum, 1)
+		}},
+		{"what expires undelivered is declined, then removed", func(s store) {
+			waiting := s.mustAttempt(s.finished("acme", "j1"), webhook.StateWaiting)
+			later := waiting.ExpiresAt.Add(time.Second)
+			s.expires(waiting.ExpiresAt.Add(-time.Hour), 0)
+			s.expires(later, 1)
+			row := s.row(waiting.Ref())
+			same(s, "state", row.State, webhook.StateDeclined)
+			if row.Reason == "" || !row.DueAt.IsZero() || !row.ExpiresAt.After(later) {
+				s.Errorf("a declined row without a reason, with a due time, or that expires at once: %+v", row)
+			}
+			same(s, "attempts", len(s.attempts(waiting.Ref())), 1)
+			s.expires(row.ExpiresAt.Add(time.Second), 1)
+			s.isGone(waiting)
+		}},
+		{"what has ended is removed with its attempts when it expires", func(s store) {
+			d := s.mustAttempt(s.finished("acme", "j1"), webhook.StateDelivered)
+			s.expires(d.ExpiresAt.Add(time.Second), 1)
+			s.isGone(d)
+			again := s.finished("acme", "j1")
+			same(s, "attempts of the same delivery put anew", s.attempts(again.Ref()), nil)
+		}},
+		{"a delivered webhook whose resend expires stays delivered", func(s store) {
+			d := s.resend(s.mustAttempt(s.finished("acme", "j1"), webhook.StateDelivered))
+			s.expires(d.ExpiresAt.Add(time.Second), 1)
+			same(s, "state", s.row(d.Ref()).State, webhook.StateDelivered)
+		}},
+		{"an event stays as long as any of its deliveries, however much later that was put", func(s store) {
+			j := s.makeJob("acme", "j1", job.KindAsync, "success", "")
+			first := s.mustAttempt(s.putOne(s.plan(j, webhook.JobFinished, "1", toURL("https://example.com/a"))), webhook.StateDelivered)
+			var between []webhook.Planned
+			for i := range 1100 {
+				between = append(between, s.plan(s.makeJob("acme", fmt.Sprintf("k%d", i), job.KindAsync, "success", ""), webhook.JobFinished, "1", toURL("https://example.com/hook")))
+			}
+			p := s.plan(j, webhook.JobFinished, "1", toURL("https://example.com/b"))
+			p.Deliveries[0].ExpiresAt = first.ExpiresAt.Add(time.Hour)
+			for i := range between {
+				between[i].Deliveries[0].ExpiresAt = first.ExpiresAt.Add(time.Hour)
+			}
+			_, err := s.Put(s.ctx(), between)
+			s.ok(err)
+			second := s.putOne(p)
+			s.expires(first.ExpiresAt.Add(time.Second), 1)
+			same(s, "event of the later delivery", s.load(second.Ref()).Event.ID, second.EventID)
+		}},
+		{"expire sees to no more than it is asked to", func(s store) {
+			var last webhook.Delivery
+			for i := range 5 {
+				last = s.mustAttempt(s.finished("acme", fmt.Sprintf("j%d", i)), webhook.StateDead)
+			}
+			for _, want := range []int{2, 2, 1, 0} {
+				n, err := s.Expire(s.ctx(), last.ExpiresAt.Add(time.Hour), 2)
+				s.ok(err)
+				same(s, "expired", n, want)
+			}
+		}},
+	}
+}
+
+// parked is a delivery that waits for sweep.
+func (s store) parked(jobID string, dueAt time.Time) webhook.Delivery {
+	s.Helper()
+	return s.change(s.finished("acme", jobID), func(d *webhook.Delivery) {
+		d.State, d.Attempts, d.NextAt, d.DueAt = webhook.StateWaiting, 1, dueAt, dueAt
+	})
+}
+
+// held is a delivery to an endpoint that is not called.
+func (s store) held(jobID, endpoint string, dueAt time.Time) webhook.Delivery {
+	s.Helper()
+	return s.change(s.to("acme", jobID, endpoint), func(d *webhook.Delivery) {
+		d.State, d.Reason, d.DueAt = webhook.StateHeld, "held", dueAt
+	})
+}
+
+func (s store) isDue(before time.Time, limit int, want ...string) {
+	s.Helper()
+	list, err := s.Due(s.ctx(), before, limit)
+	s.ok(err)
+	var jobs []string
+	for _, d := range list {
+		jobs = append(jobs, d.JobID)
+	}
+	same(s, "due", jobs, want)
+}
+
+func (s store) releases(at time.Time, limit int, want ...webhook.Delivery) {
+	s.Helper()
+	bells, err := s.Release(s.ctx(), at, at.Add(time.Minute), limit)
+	s.ok(err)
+	var expected []webhook.Doorbell
+	for _, d := range want {
+		expected = append(expected, d.Doorbell())
+	}
+	same(s, "released", bells, expected)
+}
+
+func (s store) expires(at time.Time, want int) {
+	s.Helper()
+	n, err := s.Expire(s.ctx(), at, 100)
+	s.ok(err)
+	same(s, "expired", n, want)
+}
+
+func (s store) isGone(d webhook.Delivery) {
+	s.Helper()
+	_, err := s.Delivery(s.ctx(), d.Ref())
+	s.want(err, webhook.ErrNotFound)
+	_, err = s.Attempts(s.ctx(), d.Ref())
+	s.want(err, webhook.ErrNotFound)
+	_, err = s.Event(s.ctx(), d.Account, d.EventID)
+	s.want(err, webhook.ErrNotFound)
+}
