@@ -109,7 +109,7 @@ func sampleBody() ([]byte, error) {
 	f, _ := format.Lookup(format.Standard)
 	body, err := f.Encode(webhook.Event{
 		ID: "evt_sample", Type: webhook.JobFinished, At: time.Now(),
-		Record: json.RawMessage(jobRecord(accountName(0), string(id))),
+		Record: storedRecord(accountName(0), string(id), time.Now()),
 	}, "http://127.0.0.1:40000")
 	return body.Bytes, err
 }

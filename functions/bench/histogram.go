@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -25,4 +26,13 @@ func (h *histogram) add(ns int64) {
 // ms returns a percentile in milliseconds; 0 when nothing was counted.
 func (h *histogram) ms(percentile float64) float64 {
 	return float64(h.h.ValueAtPercentile(percentile)) / 1000
+}
+
+// median returns the lower middle of the values, 0 when there are none.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[(len(sorted)-1)/2]
 }

@@ -97,8 +97,7 @@ func (p *platform) closedLoop(ctx context.Context, n, changes int, d time.Durati
 		wait.Go(func() {
 			l := p.line()
 			defer l.close()
-			for ctx.Err() == nil {
-				p.holdBack(ctx)
+			for p.mayGo(ctx) {
 				i := int(next.Add(1)) - 1
 				if i >= changes {
 					return
@@ -111,12 +110,14 @@ func (p *platform) closedLoop(ctx context.Context, n, changes int, d time.Durati
 	return min(int(next.Load()), changes)
 }
 
-// holdBack waits while the webhooks are too far behind, if there is a limit.
-func (p *platform) holdBack(ctx context.Context) {
+// mayGo waits while the webhooks are too far behind, if there is a limit. It
+// reports false when ctx has ended.
+func (p *platform) mayGo(ctx context.Context) bool {
 	limit := int64(p.ledger.plan.backlog)
 	for limit > 0 && p.ledger.behind() >= limit && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
+	return ctx.Err() == nil
 }
 
 // maxOpenLines bounds the connections of an open loop. Changes that find none

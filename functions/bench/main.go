@@ -5,6 +5,7 @@
 //
 // The load and the receivers are in this process, on the same cores, so both
 // speak HTTP/1.1 by hand, as cheaply as can be. All traffic is on loopback.
+// CPU time and memory are read from /proc, so it needs Linux.
 package main
 
 import (

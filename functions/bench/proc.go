@@ -59,6 +59,40 @@ func parseStat(stat string) (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, nil
 }
 
+// machineCPU is the CPU time that everything on this machine has used together.
+func machineCPU() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	used, err := parseMachineStat(string(stat))
+	if err != nil {
+		return 0, fmt.Errorf("/proc/stat: %w", err)
+	}
+	return used, nil
+}
+
+// parseMachineStat adds up the first line: all of user, nice, system, irq,
+// softirq and steal, but neither idle (4) nor iowait (5).
+func parseMachineStat(stat string) (used time.Duration, err error) {
+	line, _, _ := strings.Cut(stat, "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, errProc
+	}
+	for i, field := range fields[:9] {
+		if i == 0 || i == 4 || i == 5 {
+			continue
+		}
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			return 0, errProc
+		}
+		used += time.Duration(n) * clockTick
+	}
+	return used, nil
+}
+
 // parseStatus returns the peak of the resident set in MiB.
 func parseStatus(status []byte) (float64, error) {
 	for line := range bytes.Lines(status) {

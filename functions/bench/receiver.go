@@ -82,7 +82,7 @@ func (r *receivers) register(c net.Conn) bool {
 	return !r.closed
 }
 
-// serve reads requests until the caller goes.
+// serve answers requests until the caller goes.
 func (r *receivers) serve(c net.Conn, endpoint int) {
 	defer func() {
 		r.mu.Lock()
@@ -91,34 +91,33 @@ func (r *receivers) serve(c net.Conn, endpoint int) {
 		c.Close()
 	}()
 	buffer := make([]byte, bufferBytes)
-	for {
-		n, firstByte := 0, int64(0)
-		for {
-			m, err := c.Read(buffer[n:])
-			if n == 0 {
-				firstByte = r.ledger.now()
-			}
-			if n += m; err != nil {
-				return
-			}
-			head, body, whole, err := message(buffer[:n])
-			if err != nil || n == len(buffer) {
-				r.ledger.wrong.strangers.Add(1)
-				return
-			}
-			if !whole {
-				continue
-			}
-			answer := r.receive(endpoint, head, body, firstByte)
-			if answer == nil {
-				break // hang: the caller is still waiting
-			}
-			if _, err := c.Write(answer); err != nil {
-				return
-			}
+	for r.exchange(c, endpoint, buffer) {
+	}
+}
+
+// exchange reads one request and answers it. It reports false when the
+// connection is of no more use. A caller that gets no answer goes on waiting.
+func (r *receivers) exchange(c net.Conn, endpoint int, buffer []byte) bool {
+	firstByte := int64(0)
+	for n := 0; n < len(buffer); {
+		m, err := c.Read(buffer[n:])
+		if n == 0 {
+			firstByte = r.ledger.now()
+		}
+		if n += m; err != nil {
+			return false
+		}
+		head, body, whole, err := message(buffer[:n])
+		if err != nil {
 			break
 		}
+		if whole {
+			_, err := c.Write(r.receive(endpoint, head, body, firstByte))
+			return err == nil
+		}
 	}
+	r.ledger.wrong.strangers.Add(1)
+	return false
 }
 
 // receive notes a webhook and returns the answer, nil for none.

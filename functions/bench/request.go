@@ -8,7 +8,7 @@ import (
 
 // messageBytes is the length of a job's message. It makes the signed standard
 // body 1 KiB, give or take a port number.
-const messageBytes = 718
+const messageBytes = 742
 
 // request is a job change ready to be sent, but for the job's id and account.
 // Each connection has its own.

@@ -83,5 +83,6 @@ func (p *plan) complete(o options) {
 	p.capacity, p.backlog = p.changes, o.backlog
 }
 
-// burst tells whether the plan is a number of changes, as fast as can be.
-func (p plan) burst() bool { return p.rate == 0 && p.duration == 0 }
+// timed tells whether the plan is as much as can be done in a given time, so
+// that only what is delivered by then counts.
+func (p plan) timed() bool { return p.rate == 0 && p.duration > 0 }
