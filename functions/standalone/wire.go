@@ -15,6 +15,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/jobhook/jobhook/functions/internal/api"
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/demo"
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
@@ -86,6 +87,7 @@ type process struct {
 	first *sqlite.Queue
 	retry *sqlite.Queue
 	key   string // the operator's
+	crew  *crew.Crew
 	host  *host.Host
 	api   http.Handler
 }
@@ -95,7 +97,7 @@ func open(ctx context.Context, o options, log *slog.Logger) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{log: log}
+	p := &process{log: log, crew: crew.New()}
 	p.store, err = sqlite.Open(ctx, o.Data, sqlite.Options{Durability: sqlite.Durability(o.Durability), Sealer: key, Log: log})
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func (p *process) assemble(o options) {
 	health := &deliver.HealthLog{}
 	lane := func(name string, queue *sqlite.Queue, retry deliver.RetryQueue) host.Lane {
 		return host.Lane{Name: name, Queue: queue, Handler: &deliver.Handler{
-			Store: p.store, Queue: queue, Retry: retry, Sender: client, PublicURL: o.PublicURL, Health: health, Log: p.log,
+			Store: p.store, Queue: queue, Retry: retry, Sender: client, PublicURL: o.PublicURL, Health: health, Crew: p.crew, Log: p.log,
 		}}
 	}
 	p.host = &host.Host{
@@ -188,6 +190,7 @@ func (p *process) demo(ctx context.Context, o options, url string) error {
 }
 
 func (p *process) close() error {
+	p.crew.Close()
 	for _, q := range []*sqlite.Queue{p.first, p.retry} {
 		if q != nil {
 			q.Close()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -69,6 +70,7 @@ type Handler struct {
 	Sender    Sender
 	PublicURL string // begins the links of the standard format
 	Health    *HealthLog
+	Crew      *crew.Crew       // runs the attempts; nil: a goroutine each
 	Now       func() time.Time // nil is time.Now
 	Jitter    func() float64   // in [0, 1); nil is random
 	Log       *slog.Logger     // nil is slog.Default
@@ -89,10 +91,10 @@ func (h *Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEven
 			continue
 		}
 		wait.Add(1)
-		go func() {
+		h.Crew.Go(func() {
 			defer wait.Done()
 			errs[i] = h.guarded(ctx, e.Records[i], works[i], stats)
-		}()
+		})
 	}
 	wait.Wait()
 	if err := h.Store.AddStats(ctx, stats.list()); err != nil {

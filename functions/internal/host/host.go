@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -159,8 +160,8 @@ func (h *Host) pumpLane(ctx, work context.Context, lane Lane) {
 		limit = DefaultMaxBatches
 	}
 	free := make(chan struct{}, limit)
-	var wait sync.WaitGroup
-	defer wait.Wait()
+	team := crew.New()
+	defer team.Close()
 	for ctx.Err() == nil {
 		select {
 		case free <- struct{}{}:
@@ -172,7 +173,7 @@ func (h *Host) pumpLane(ctx, work context.Context, lane Lane) {
 			<-free
 			continue
 		}
-		wait.Go(func() {
+		team.Go(func() {
 			defer func() { <-free }()
 			h.deliver(work, lane, messages)
 		})
