@@ -82,10 +82,16 @@ func New(o Options) *Client {
 		MaxIdleConnsPerHost:    o.MaxIdlePerHost,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+		WriteBufferSize:        bufferBytes,
+		ReadBufferSize:         bufferBytes,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	return c
 }
+
+// bufferBytes is the size of a connection's two buffers: a usual request and
+// answer fit, and thousands of connections to receivers that hang stay small.
+const bufferBytes = 2 << 10
 
 // Post sends the request and reads at most webhook.MaxBodyRead bytes of the
 // answer. There is no error: everything that can happen is a result. When ctx

@@ -98,13 +98,12 @@ func (q *Queue) Send(ctx context.Context, group, body string, delay time.Duratio
 func (q *Queue) send(ctx context.Context, messages []*message) error {
 	err := q.store.write(ctx, func(t *tx) error {
 		for _, m := range messages {
-			m.cold = q.isCold(m)
-			err := prepare(t.Conn, `INSERT INTO messages (queue, grp, body, sent_at, visible_at, receives, cold) VALUES (?, ?, ?, ?, ?, 0, ?)`).
-				text(q.name).text(m.group).text(m.body).time(m.sentAt).time(m.visibleAt).bool(m.cold).exec()
+			m.cold, m.id = q.isCold(m), q.store.messages.next()
+			err := prepare(t.Conn, `INSERT INTO messages (id, queue, grp, body, sent_at, visible_at, receives, cold) VALUES (?, ?, ?, ?, ?, ?, 0, ?)`).
+				int(int(m.id)).text(q.name).text(m.group).text(m.body).time(m.sentAt).time(m.visibleAt).bool(m.cold).exec()
 			if err != nil {
 				return err
 			}
-			m.id = t.LastInsertRowID()
 		}
 		t.afterCommit(func() { q.hot.addWarm(messages) })
 		return nil
@@ -342,4 +341,21 @@ func parseReceipt(text string) (r receive, ok bool) {
 	id, err := strconv.ParseInt(left, 10, 64)
 	number, err2 := strconv.Atoi(right)
 	return receive{id, number}, err == nil && err2 == nil && number > 0
+}
+
+// messageNumbers gives messages ids that no other message of this process has,
+// as a receipt must not fit a later message. Only the writer calls next.
+type messageNumbers struct{ last int64 }
+
+func (n *messageNumbers) load(c conn) error {
+	_, err := prepare(c, `SELECT coalesce(max(id), 0) FROM messages`).one(func(r *row) error {
+		n.last = int64(r.int())
+		return nil
+	})
+	return err
+}
+
+func (n *messageNumbers) next() int64 {
+	n.last++
+	return n.last
 }

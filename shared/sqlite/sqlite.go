@@ -63,6 +63,7 @@ type Store struct {
 	failing   failing
 	stats     pendingStats
 	feed      feed
+	messages  messageNumbers
 	stop      context.CancelFunc
 	wait      sync.WaitGroup
 }
@@ -110,7 +111,7 @@ func (s *Store) start(conn *sqlite.Conn, path string) error {
 
 // loadMemory reads the little that is kept in memory.
 func (s *Store) loadMemory(conn *sqlite.Conn) error {
-	for _, load := range []func(*sqlite.Conn) error{s.feed.load, s.silences.load, s.failing.load} {
+	for _, load := range []func(*sqlite.Conn) error{s.feed.load, s.messages.load, s.silences.load, s.failing.load} {
 		if err := load(conn); err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 package crew_test
 
 import (
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -36,15 +38,20 @@ func TestAnIdleGoroutineIsUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := crew.New()
 		defer c.Close()
-		c.Go(func() {})
+		var first, second string
+		c.Go(func() { first = goroutine() })
 		synctest.Wait() // it is idle now
-		blocked := make(chan struct{})
-		var second atomic.Bool
-		c.Go(func() { second.Store(true); <-blocked })
+		c.Go(func() { second = goroutine() })
 		synctest.Wait()
-		if !second.Load() {
-			t.Error("the second task did not run")
+		if first == "" || first != second {
+			t.Errorf("the tasks ran on %q and %q, want one goroutine", first, second)
 		}
-		close(blocked)
 	})
+}
+
+// goroutine names the goroutine that calls it.
+func goroutine() string {
+	b := make([]byte, 64)
+	name, _, _ := strings.Cut(string(b[:runtime.Stack(b, false)]), " [")
+	return name
 }

@@ -161,7 +161,7 @@ CREATE TABLE attempts (
 );
 
 CREATE TABLE messages (
-	id         INTEGER PRIMARY KEY AUTOINCREMENT,
+	id         INTEGER PRIMARY KEY,
 	queue      TEXT NOT NULL,
 	grp        TEXT NOT NULL,
 	body       TEXT NOT NULL,
