@@ -59,10 +59,17 @@ func All() []Format {
 // Lookup returns the format of that name. It reports false for Auto, which
 // means a different format for each kind, and for unknown names.
 func Lookup(name string) (Format, bool) {
-	for _, f := range All() {
-		if f.Name == name {
-			return f, true
-		}
+	switch name {
+	case SerpWow:
+		return serpWow(), true
+	case WebScraper:
+		return webScraper(), true
+	case HKube:
+		return hkube(), true
+	case SocialData:
+		return socialData(), true
+	case Standard:
+		return standard(), true
 	}
 	return Format{}, false
 }
@@ -79,10 +86,15 @@ func Names() []string {
 // ForKind returns the kind's own format, which Auto stands for; for an unknown
 // kind the standard format, which describes every job.
 func ForKind(k job.Kind) Format {
-	for _, f := range All() {
-		if f.Kind == k {
-			return f
-		}
+	switch k {
+	case job.KindBatch:
+		return serpWow()
+	case job.KindScraping:
+		return webScraper()
+	case job.KindPipeline:
+		return hkube()
+	case job.KindAsync:
+		return socialData()
 	}
 	return standard()
 }

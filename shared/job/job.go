@@ -92,7 +92,7 @@ type core struct {
 // status is none of its kind's words, or whose attributes have wrong types
 // gives a *FieldError.
 func Decode(record []byte) (Job, error) {
-	j, ok := decodeAtOnce(record, likelyKind(record))
+	j, ok := decodeQuickly(record)
 	if !ok {
 		var c core
 		if err := unmarshal(record, &c); err != nil {
@@ -111,7 +111,7 @@ func Decode(record []byte) (Job, error) {
 	return j.withStatus()
 }
 
-func (c core) base() core { return c }
+func (c *core) base() *core { return c }
 
 func (c core) job(record []byte) Job {
 	return Job{

@@ -88,16 +88,16 @@ func unlessMalformed(err error, body []byte) error {
 func (a *API) checkHooks(k job.Kind, rest []member) error {
 	for _, m := range rest {
 		switch {
-		case k == job.KindBatch && strings.EqualFold(string(m.key), "notification_webhook"):
+		case k == job.KindBatch && strings.EqualFold(string(m.Name), "notification_webhook"):
 			var url string
-			if json.Unmarshal(m.value, &url) == nil {
+			if json.Unmarshal(m.Value, &url) == nil {
 				if err := a.checkHook("notification_webhook", url); err != nil {
 					return err
 				}
 			}
-		case k == job.KindPipeline && strings.EqualFold(string(m.key), "webhooks"):
+		case k == job.KindPipeline && strings.EqualFold(string(m.Name), "webhooks"):
 			var hooks job.PipelineHooks
-			if json.Unmarshal(m.value, &hooks) != nil {
+			if json.Unmarshal(m.Value, &hooks) != nil {
 				continue
 			}
 			if err := a.checkHook("webhooks.progress", hooks.Progress); err != nil {
@@ -231,15 +231,15 @@ func sameButTime(old, next []byte) bool {
 func checkUnchanged(old job.Job, patch []member) error {
 	fixed := map[string]string{"account": old.Account, "kind": string(old.Kind), "id": old.ID}
 	for _, m := range patch {
-		name := string(m.key)
+		name := string(m.Name)
 		same := true
 		if want, found := fixed[name]; found {
 			var text job.Text
-			same = !isNull(m.value) && json.Unmarshal(m.value, &text) == nil && string(text) == want
+			same = !isNull(m.Value) && json.Unmarshal(m.Value, &text) == nil && string(text) == want
 		}
 		if name == "created_at" {
 			var at job.Instant
-			same = json.Unmarshal(m.value, &at) == nil && at.Time().UnixMilli() == old.CreatedAt.UnixMilli()
+			same = json.Unmarshal(m.Value, &at) == nil && at.Time().UnixMilli() == old.CreatedAt.UnixMilli()
 		}
 		if !same {
 			return invalid(name, "it cannot be changed", "leave it out")

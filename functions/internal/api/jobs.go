@@ -126,7 +126,7 @@ func (a *API) patched(old job.Job, patch []member) (job.Job, error) {
 
 // isLevel finds the attribute that tells how severe one change is. It is not
 // kept for the next: a failure would pass for as harmless as the progress before.
-func isLevel(m member) bool { return string(m.key) == "level" }
+func isLevel(m member) bool { return string(m.Name) == "level" }
 
 func (a *API) getJob(ctx context.Context, in *jobInput) (*rawAnswer, error) {
 	account := in.Account

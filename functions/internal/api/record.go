@@ -6,43 +6,27 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/jobhook/jobhook/shared/job"
 )
 
-// member is one attribute of a JSON object, as it is written. Values are never
-// decoded and written again: that would lose digits.
-type member struct {
-	key   []byte
-	value []byte
-}
+// member is an attribute as it is written.
+type member = job.Member
 
 // manyMembers is from where on doubles are looked for with a map.
 const manyMembers = 64
 
 func noObject() error { return malformed("it is no JSON object") }
 
-// split returns the members of a JSON object in their order. It finds where
-// values end without judging them; whoever decodes the record does that. A key
-// that is there twice is refused, since readers differ in which one they take.
+// split returns the members of a JSON object in their order, without judging
+// their values; whoever decodes the record does that. A key that is there
+// twice is refused, since readers differ in which one they take.
 func split(object []byte) ([]member, error) {
 	if !utf8.Valid(object) {
 		return nil, malformed("it is not UTF-8")
 	}
-	s := scanner{text: object}
-	list := make([]member, 0, 24)
-	if !s.take('{') {
-		return nil, noObject()
-	}
-	for first := true; !s.take('}'); first = false {
-		if !first && !s.take(',') {
-			return nil, noObject()
-		}
-		m, ok := s.member()
-		if !ok {
-			return nil, noObject()
-		}
-		list = append(list, m)
-	}
-	if s.space(); s.at != len(object) {
+	list, ok := job.Members(object)
+	if !ok {
 		return nil, noObject()
 	}
 	return list, checkDoubles(list)
@@ -54,117 +38,17 @@ func checkDoubles(list []member) error {
 		seen = make(map[string]bool, len(list))
 	}
 	for i, m := range list {
-		double := seen[string(m.key)]
+		double := seen[string(m.Name)]
 		if seen != nil {
-			seen[string(m.key)] = true
+			seen[string(m.Name)] = true
 		} else {
-			double = slices.ContainsFunc(list[:i], func(before member) bool { return bytes.Equal(before.key, m.key) })
+			double = slices.ContainsFunc(list[:i], func(before member) bool { return bytes.Equal(before.Name, m.Name) })
 		}
 		if double {
-			return invalid(string(m.key), "it is written twice", "write each attribute once")
+			return invalid(string(m.Name), "it is written twice", "write each attribute once")
 		}
 	}
 	return nil
-}
-
-// scanner walks over JSON text.
-type scanner struct {
-	text []byte
-	at   int
-}
-
-func (s *scanner) space() {
-	for s.at < len(s.text) {
-		switch s.text[s.at] {
-		case ' ', '\t', '\r', '\n':
-			s.at++
-		default:
-			return
-		}
-	}
-}
-
-// take steps over c, if it comes next.
-func (s *scanner) take(c byte) bool {
-	s.space()
-	if s.at == len(s.text) || s.text[s.at] != c {
-		return false
-	}
-	s.at++
-	return true
-}
-
-func (s *scanner) member() (m member, ok bool) {
-	s.space()
-	begin := s.at
-	if s.at == len(s.text) || s.text[s.at] != '"' || !s.skipString() {
-		return m, false
-	}
-	m.key = s.text[begin+1 : s.at-1]
-	if bytes.IndexByte(m.key, '\\') >= 0 {
-		var key string
-		if json.Unmarshal(s.text[begin:s.at], &key) != nil {
-			return m, false
-		}
-		m.key = []byte(key)
-	}
-	if !s.take(':') {
-		return m, false
-	}
-	s.space()
-	begin = s.at
-	ok = s.skipValue()
-	m.value = s.text[begin:s.at]
-	return m, ok
-}
-
-// skipString steps over a string.
-func (s *scanner) skipString() bool {
-	for s.at++; s.at < len(s.text); s.at++ {
-		switch s.text[s.at] {
-		case '\\':
-			s.at++
-		case '"':
-			s.at++
-			return true
-		}
-	}
-	s.at = len(s.text)
-	return false
-}
-
-// skipValue steps over a value: a string, a balanced list or object, or
-// whatever goes on to the next delimiter.
-func (s *scanner) skipValue() bool {
-	begin, depth := s.at, 0
-	for s.at < len(s.text) {
-		switch s.text[s.at] {
-		case '"':
-			if !s.skipString() {
-				return false
-			}
-			if depth == 0 {
-				return true
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return s.at > begin
-			}
-			if depth--; depth == 0 {
-				s.at++
-				return true
-			}
-		case ',', ' ', '\t', '\r', '\n':
-			if depth == 0 {
-				return s.at > begin
-			}
-		}
-		s.at++
-	}
-	return false
 }
 
 // attributes are the members of a job record: those that the API looks after,
@@ -208,19 +92,19 @@ func attributesOf(list []member) (attributes, error) {
 	a := attributes{rest: list[:0]}
 	names := reserved()
 	for _, m := range list {
-		if slot := a.slot(string(m.key)); slot != nil {
-			if *slot = m.value; isNull(m.value) {
+		if slot := a.slot(string(m.Name)); slot != nil {
+			if *slot = m.Value; isNull(m.Value) {
 				*slot = nil
 			}
 			continue
 		}
 		for _, name := range names {
-			if strings.EqualFold(string(m.key), name) {
-				return a, invalid(string(m.key), "it can be taken for "+name, "write "+name)
+			if strings.EqualFold(string(m.Name), name) {
+				return a, invalid(string(m.Name), "it can be taken for "+name, "write "+name)
 			}
 		}
 		a.rest = append(a.rest, m)
-		a.size += len(m.key) + len(m.value) + len(`,"":`)
+		a.size += len(m.Name) + len(m.Value) + len(`,"":`)
 	}
 	return a, nil
 }
@@ -239,8 +123,8 @@ func appendMember(b []byte, name string, value []byte) []byte {
 func (a attributes) appendRest(b []byte) []byte {
 	for _, m := range a.rest {
 		b = append(b, ',')
-		b = appendKey(b, m.key)
-		b = append(append(b, ':'), m.value...)
+		b = appendKey(b, m.Name)
+		b = append(append(b, ':'), m.Value...)
 	}
 	return b
 }
@@ -286,28 +170,28 @@ func merge(target, patch []byte) ([]byte, error) {
 func mergeMembers(list, changes []member) ([]member, error) {
 	at := make(map[string]int, len(list))
 	for i, m := range list {
-		at[string(m.key)] = i
+		at[string(m.Name)] = i
 	}
 	for _, c := range changes {
-		i, found := at[string(c.key)]
+		i, found := at[string(c.Name)]
 		if !found {
 			i = len(list)
-			list = append(list, member{key: c.key})
-			at[string(c.key)] = i
+			list = append(list, member{Name: c.Name})
+			at[string(c.Name)] = i
 		}
-		if isNull(c.value) {
-			list[i].value = nil
+		if isNull(c.Value) {
+			list[i].Value = nil
 			continue
 		}
-		merged, err := merge(list[i].value, c.value)
+		merged, err := merge(list[i].Value, c.Value)
 		if err != nil {
 			return nil, err
 		}
-		list[i].value = merged
+		list[i].Value = merged
 	}
 	kept := list[:0]
 	for _, m := range list {
-		if m.value != nil {
+		if m.Value != nil {
 			kept = append(kept, m)
 		}
 	}

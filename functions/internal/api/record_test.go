@@ -36,7 +36,7 @@ func FuzzSplit(f *testing.F) {
 		}
 		got := map[string]json.RawMessage{}
 		for _, m := range list {
-			got[string(m.key)] = m.value
+			got[string(m.Name)] = m.Value
 		}
 		if diff := cmp.Diff(got, want); diff != "" {
 			t.Errorf("%q (-got +want):\n%s", text, diff)
