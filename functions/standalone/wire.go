@@ -163,6 +163,7 @@ func (p *process) run(ctx context.Context, o options) error {
 	server := &http.Server{Handler: p.api, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	var wait sync.WaitGroup
 	defer wait.Wait()
+	wait.Go(func() { tuneMemory(ctx) })
 	wait.Go(func() { p.host.Run(ctx) })
 	served := make(chan error, 1)
 	wait.Go(func() { served <- server.Serve(listener); stop() })
