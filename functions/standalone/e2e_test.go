@@ -3,6 +3,8 @@ package main_test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -137,6 +139,55 @@ func TestASecondProcessOnTheSameFolderIsRefused(t *testing.T) {
 	<-second.exited
 	if exitCode(second.err) != 1 || !contains(second, "another process is using it") {
 		t.Errorf("exit code %d, output %s", exitCode(second.err), second.output)
+	}
+}
+
+func TestALostOrWrongKeyOfTheSecretsIsRefused(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, data)
+	s.account(t, "acme")
+	s.endpoint(t, "acme", "http://127.0.0.1:9/", nil)
+	if err := s.stop(t); err != nil {
+		t.Fatal(err)
+	}
+	for what, damage := range map[string]func(string) error{
+		"missing":     os.Remove,
+		"another key": func(path string) error { return os.WriteFile(path, make([]byte, 32), 0o600) },
+	} {
+		if err := damage(filepath.Join(data, "secrets.key")); err != nil {
+			t.Fatal(err)
+		}
+		s := launch(t, data)
+		<-s.exited
+		if exitCode(s.err) != 1 || !contains(s, "restore it") {
+			t.Errorf("%s: exit code %d, output %s", what, exitCode(s.err), s.output)
+		}
+	}
+}
+
+func TestARevokedOperatorKeyStaysRevoked(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, data)
+	s.must(t, "DELETE", "/v1/keys/e2eoperator000000", nil, nil)
+	if err := s.stop(t); err != nil {
+		t.Fatal(err)
+	}
+	s = launch(t, data)
+	<-s.exited
+	if exitCode(s.err) != 1 || !contains(s, "revoked") {
+		t.Errorf("exit code %d, output %s", exitCode(s.err), s.output)
+	}
+}
+
+func TestAStopLeavesTheDataInOneFile(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, data)
+	s.account(t, "acme")
+	if err := s.stop(t); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Join(data, "jobhook.db-wal")); err == nil && info.Size() > 0 {
+		t.Errorf("the write-ahead log still holds %d bytes", info.Size())
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ type process struct {
 }
 
 func open(ctx context.Context, o options, log *slog.Logger) (*process, error) {
-	key, err := keyfile.Open(filepath.Join(o.Data, sealFile))
+	key, err := sealKey(o.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +111,18 @@ func open(ctx context.Context, o options, log *slog.Logger) (*process, error) {
 	}
 	p.assemble(o)
 	return p, nil
+}
+
+// sealKey opens the key of the secrets. A new one is made with a new database
+// only: beside an old one it would open nothing.
+func sealKey(folder string) (*keyfile.Key, error) {
+	path := filepath.Join(folder, sealFile)
+	_, noKey := os.Stat(path)
+	_, noData := os.Stat(filepath.Join(folder, sqlite.FileName))
+	if errors.Is(noKey, os.ErrNotExist) && noData == nil {
+		return nil, fmt.Errorf("%s is missing, but there is a database whose secrets it sealed; restore it from a backup", path)
+	}
+	return keyfile.Open(path)
 }
 
 func (p *process) openQueues(ctx context.Context) (err error) {
@@ -201,7 +214,7 @@ func (p *process) close() error {
 }
 
 // operatorKey makes sure that the operator has a key: the given one, the one
-// in the data folder, or a new one.
+// in the data folder, or a new one. A key that was revoked stays revoked.
 func operatorKey(ctx context.Context, store *sqlite.Store, o options) (string, error) {
 	path := filepath.Join(o.Data, operatorFile)
 	full := o.OperatorKey
@@ -210,9 +223,15 @@ func operatorKey(ctx context.Context, store *sqlite.Store, o options) (string, e
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", fmt.Errorf("operator key: %w", err)
 		}
-		full = string(b)
+		full = string(bytes.TrimSpace(b))
 	}
-	if full == "" {
+	revoked, err := isRevoked(ctx, store, full)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("operator key: %w", err)
+	case revoked && o.OperatorKey != "":
+		return "", errors.New("--operator-key: this key was revoked; give another one")
+	case revoked || full == "":
 		full, _ = api.MintKey(time.Now(), webhook.ScopeOperator, "", "operator")
 		if err := os.WriteFile(path, []byte(full), 0o600); err != nil {
 			return "", fmt.Errorf("operator key: %w", err)
@@ -223,4 +242,19 @@ func operatorKey(ctx context.Context, store *sqlite.Store, o options) (string, e
 		return "", fmt.Errorf("operator key: %w", err)
 	}
 	return full, store.PutKey(ctx, key)
+}
+
+func isRevoked(ctx context.Context, store *sqlite.Store, full string) (bool, error) {
+	if full == "" {
+		return false, nil
+	}
+	id, _, err := api.ParseKey(full)
+	if err != nil {
+		return false, err
+	}
+	key, err := store.Key(ctx, id)
+	if errors.Is(err, webhook.ErrNotFound) {
+		return false, nil
+	}
+	return !key.RevokedAt.IsZero(), err
 }

@@ -168,7 +168,7 @@ func (j Job) withStatus() (Job, error) {
 		j.Status = DeriveScraping(s.JobsScheduled, s.JobsExecuted, s.JobsFailed, s.JobsEmpty)
 	}
 	if !isWord(j.Kind, j.Status) {
-		return Job{}, &FieldError{Field: "status", Problem: fmt.Sprintf("%q is no status of a %s job", j.Status, j.Kind),
+		return Job{}, &FieldError{Field: "status", Problem: fmt.Sprintf("%q is no status word of %s jobs", j.Status, j.Kind),
 			Cure: "use one of " + strings.Join(wordList(j.Kind), ", ")}
 	}
 	return j, nil

@@ -197,6 +197,16 @@ func (s *Store) scanEndpoint(r *row) (webhook.Endpoint, error) {
 	return e, wrap(err, "endpoint %s", e.ID)
 }
 
+// checkSeal opens one endpoint's secrets: with the wrong key nobody's could be
+// opened, and nothing be delivered.
+func (s *Store) checkSeal(c conn) error {
+	_, err := prepare(c, `SELECT `+endpointColumns+` FROM endpoints LIMIT 1`).one(func(r *row) error {
+		_, err := s.scanEndpoint(r)
+		return err
+	})
+	return wrap(err, "the endpoints' secrets were sealed with another key; restore its file from a backup")
+}
+
 // failing remembers which endpoints were last recorded as failing.
 type failing struct {
 	mu        sync.RWMutex

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -98,6 +99,10 @@ func (s *Store) start(conn *sqlite.Conn, path string) error {
 	if err != nil {
 		return fmt.Errorf("connection for checkpoints: %w", err)
 	}
+	if err := s.checkSeal(conn); err != nil {
+		checkpointer.Close()
+		return err
+	}
 	if err := s.loadMemory(conn); err != nil {
 		checkpointer.Close()
 		return err
@@ -119,15 +124,13 @@ func (s *Store) loadMemory(conn *sqlite.Conn) error {
 	return nil
 }
 
-// Close finishes the writes under way and closes the file.
+// Close finishes the writes under way, copies the write-ahead log back into
+// the database, and closes the file: what is left is one file.
 func (s *Store) Close() error {
 	s.stop()
 	s.wait.Wait()
-	err := s.writer.close()
-	if err2 := s.readers.close(); err == nil {
-		err = err2
-	}
-	return err
+	err := s.readers.close()
+	return errors.Join(err, s.writer.close())
 }
 
 func openWriter(ctx context.Context, path string, d Durability) (*sqlite.Conn, error) {

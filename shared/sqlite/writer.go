@@ -137,7 +137,8 @@ func (w *writer) close() error {
 	close(w.operations)
 	w.mu.Unlock()
 	w.wait.Wait()
-	return w.conn.Close()
+	_, err := walPages(w.conn, "TRUNCATE")
+	return errors.Join(err, w.conn.Close())
 }
 
 func (w *writer) loop() {

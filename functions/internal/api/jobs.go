@@ -43,7 +43,7 @@ type rawAnswer struct {
 }
 
 func answer(status int, body []byte) *rawAnswer {
-	return &rawAnswer{Status: status, ContentType: contentJSON, Body: body}
+	return &rawAnswer{Status: status, ContentType: contentJSON, Body: append(body, '\n')}
 }
 
 func (a *API) addJobs() {

@@ -20,14 +20,14 @@ func TestAJobIsCreatedThenReplaced(t *testing.T) {
 	s := newSite(t)
 	got := s.do(s.platform, "PUT", "/v1/jobs/1", `{"kind":"async","account":"acme","status":"pending","big":12345678901234567890,"price":1.10,"text":"<&>","deep":{"x":1e400}}`)
 	want := `{"account":"acme","kind":"async","id":"1","status":"pending","run":1,"created_at":"2026-03-01T12:00:00.000Z",` +
-		`"big":12345678901234567890,"price":1.10,"text":"<&>","deep":{"x":1e400},"updated_at":"2026-03-01T12:00:00.000Z","phase":"waiting"}`
+		`"big":12345678901234567890,"price":1.10,"text":"<&>","deep":{"x":1e400},"updated_at":"2026-03-01T12:00:00.000Z","phase":"waiting"}` + "\n"
 	if got.status != 201 || got.body != want || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %d %s\nwant 201 %s", got.status, got.body, want)
 	}
 	s.clock.move(time.Second)
 	got = s.do(s.platform, "PUT", "/v1/jobs/1", `{"id":"1","kind":"async","account":"acme","status":"error","message":"no"}`)
 	want = `{"account":"acme","kind":"async","id":"1","status":"error","run":1,"created_at":"2026-03-01T12:00:00.000Z",` +
-		`"message":"no","updated_at":"2026-03-01T12:00:01.000Z","phase":"ended","outcome":"failed"}`
+		`"message":"no","updated_at":"2026-03-01T12:00:01.000Z","phase":"ended","outcome":"failed"}` + "\n"
 	if got.status != 200 || got.body != want {
 		t.Errorf("got %d %s\nwant 200 %s", got.status, got.body, want)
 	}

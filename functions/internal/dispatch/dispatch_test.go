@@ -101,7 +101,7 @@ func TestAMalformedRecordIsDeclinedWithItsReasonInTheNameOfItsAccount(t *testing
 	if got := slices.Sorted(maps.Keys(reasons)); !slices.Equal(got, []string{"43", "44"}) {
 		t.Fatalf("declined jobs %v, want 43 and 44", got)
 	}
-	if !strings.Contains(reasons["43"], `"finished" is no status of a async job`) {
+	if !strings.Contains(reasons["43"], `"finished" is no status word of async jobs`) {
 		t.Errorf("reason of 43: %q", reasons["43"])
 	}
 	if !strings.Contains(reasons["44"], `"zebra" is no kind of job`) {
@@ -121,6 +121,19 @@ func TestAnEndThatNobodyHearsOfSaysWhy(t *testing.T) {
 	list := w.deliveries(t)
 	if len(list) != 1 || list[0].State != webhook.StateDeclined || !strings.HasPrefix(list[0].Reason, "no target") {
 		t.Errorf("deliveries %+v, want one declined for want of a target", list)
+	}
+}
+
+func TestABatchWhoseResultSetIsNotWrittenYetSaysWhatItsURLWaitsFor(t *testing.T) {
+	w := newWorld(t)
+	if err := w.store.DeleteEndpoint(t.Context(), "acme", "ep_standard"); err != nil {
+		t.Fatal(err)
+	}
+	payload := strings.ReplaceAll(string(w.payload(t, "dispatch-batch-finished")), `"result_set"`, `"other"`)
+	w.invokePayload(t, []byte(payload))
+	list := w.deliveries(t)
+	if len(list) != 1 || list[0].State != webhook.StateDeclined || !strings.Contains(list[0].Reason, "notification_webhook is sent result_set.ready") {
+		t.Errorf("deliveries %+v, want one declined that names result_set.ready", list)
 	}
 }
 

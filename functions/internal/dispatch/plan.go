@@ -15,6 +15,14 @@ import (
 // noTarget is the reason of an event that nobody is told of.
 const noTarget = "no target: the account has no endpoint and the job names no URL"
 
+// ownURLWaits is the reason of an event that the URLs on the job do not hear of.
+func ownURLWaits(j job.Job, e webhook.Event) string {
+	if j.Kind == job.KindBatch {
+		return fmt.Sprintf("filtered: the job's notification_webhook is sent result_set.ready, once the result set of run %d is written, not %s", j.Run, e.Type)
+	}
+	return fmt.Sprintf("no target: the job names no URL for %s, only another one", e.Type)
+}
+
 // planner decides what a change leads to. It is pure but for its two times.
 type planner struct {
 	now     time.Time
@@ -179,7 +187,11 @@ func (p planner) explain(all []webhook.Planned, j job.Job, endpoints []webhook.E
 		d := p.delivery(first.Event, webhook.Target{Endpoint: ep.ID, URL: ep.URL, Format: ep.Format}, f.Policy)
 		first.Deliveries, any = append(first.Deliveries, decline(d, why)), true
 	}
-	if !any {
+	switch {
+	case any:
+	case own:
+		first.Deliveries = p.declined(first.Event, ownURLWaits(j, first.Event))[0].Deliveries
+	default:
 		first.Deliveries = p.declined(first.Event, noTarget)[0].Deliveries
 	}
 }
