@@ -120,7 +120,7 @@ func (s *Store) addTarget(ctx context.Context, w *webhook.Work) error {
 // success is recorded in any state of its own generation.
 func (s *Store) Record(ctx context.Context, read, next webhook.Delivery, attempt *webhook.Attempt) error {
 	var refused error // the caller's, not the transaction's: it would undo the whole group
-	err := s.write(ctx, func(t *tx) error {
+	err := s.writeSoon(ctx, func(t *tx) error {
 		at, err := findRow(t.Conn, read.Ref())
 		if refused = nil; errors.Is(err, webhook.ErrNotFound) {
 			refused = err

@@ -170,7 +170,7 @@ func (q *Queue) Delete(ctx context.Context, receipts []string) error {
 	if len(taken)+len(elsewhere) == 0 {
 		return nil
 	}
-	err := q.store.write(ctx, func(t *tx) error {
+	err := q.store.writeSoon(ctx, func(t *tx) error {
 		for _, m := range taken {
 			if err := prepare(t.Conn, `DELETE FROM messages WHERE id = ?`).int(int(m.id)).exec(); err != nil {
 				return err

@@ -226,6 +226,12 @@ func (s *Store) readOne(ctx context.Context, f func(conn) (found bool, err error
 	return s.read(ctx, func(c conn) error { return notFound(f(c)) })
 }
 
+// writeSoon is write for what nobody is in a hurry for: it costs a share of
+// somebody else's commit rather than one of its own.
+func (s *Store) writeSoon(ctx context.Context, f func(*tx) error) error {
+	return s.writer.doPatiently(ctx, f)
+}
+
 // notFound turns "no row" into webhook.ErrNotFound.
 func notFound(found bool, err error) error {
 	if err == nil && !found {

@@ -117,8 +117,8 @@ const keepUnsent = 7 * 24 * time.Hour
 
 // Expire removes deliveries that have expired with their attempts, events that
 // no delivery needs any more, and silences that are over. A delivery that has
-// not ended is declined instead, and removed a week later. It returns how many
-// deliveries it saw to.
+// not ended ends instead, declined if it was never sent and dead if it was, and
+// is removed a week later. It returns how many deliveries it saw to.
 func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (done int, err error) {
 	if err := s.expireSilences(ctx, now); err != nil {
 		return 0, wrap(err, "remove silences that are over")
@@ -180,8 +180,8 @@ func expireDelivery(c conn, d expired, now time.Time) error {
 	if d.state.Final() {
 		return removeDelivery(c, d.seq)
 	}
-	return prepare(c, `UPDATE deliveries SET state = iif(delivered_at > 0, 'delivered', 'declined'),
-		reason = iif(delivered_at > 0, 'delivered before; the resend expired', 'expired before it could be sent'),
+	return prepare(c, `UPDATE deliveries SET state = iif(delivered_at > 0, 'delivered', iif(recorded > 0, 'dead', 'declined')),
+		reason = iif(delivered_at > 0, 'delivered before; the resend expired', 'expired before it could be delivered'),
 		next_at = 0, due_at = 0, updated_at = ?, expires_at = ? WHERE seq = ?`).
 		time(now).time(now.Add(keepUnsent)).int(d.seq).exec()
 }

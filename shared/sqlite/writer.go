@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,10 @@ const (
 	maxGroup = 1024                  // operations
 	maxWait  = 20 * time.Millisecond // of executing; what has come by then is committed
 )
+
+// patience is how long an operation that nobody is in a hurry for waits for
+// others. Under light load most commits, each with its fsync, are saved by it.
+const patience = 5 * time.Millisecond
 
 // checkpointPages is the size of the write-ahead log, in pages of 4 KiB, from
 // which on it is copied back into the database.
@@ -42,8 +47,9 @@ func (t *tx) afterCommit(f func()) { t.after = append(t.after, f) }
 // operation is one caller's part of a group. It may run a second time, if
 // another operation of its group failed.
 type operation struct {
-	run    func(*tx) error
-	waiter *waiter // nil: nobody waits
+	run     func(*tx) error
+	waiter  *waiter // nil: nobody waits
+	patient bool    // it may wait up to patience for others to share a commit with
 }
 
 // waiter is the caller of an operation. Whoever claims it first decides: the
@@ -89,8 +95,18 @@ func newWriter(conn, checkpointer *sqlite.Conn, log *slog.Logger) *writer {
 // error of f undoes f alone. f must not keep the tx. When ctx ends before f has
 // begun, f never runs; once it has begun, do waits for the commit.
 func (w *writer) do(ctx context.Context, f func(*tx) error) error {
+	return w.await(ctx, operation{run: f})
+}
+
+// doPatiently is do for what only has to be done before long.
+func (w *writer) doPatiently(ctx context.Context, f func(*tx) error) error {
+	return w.await(ctx, operation{run: f, patient: true})
+}
+
+func (w *writer) await(ctx context.Context, op operation) error {
 	me := &waiter{done: make(chan error, 1)}
-	if err := w.submit(ctx, operation{run: f, waiter: me}); err != nil {
+	op.waiter = me
+	if err := w.submit(ctx, op); err != nil {
 		return err
 	}
 	select {
@@ -107,7 +123,7 @@ func (w *writer) do(ctx context.Context, f func(*tx) error) error {
 // later runs f in some next transaction; nobody waits for it. What is
 // submitted after it is committed after it.
 func (w *writer) later(f func(*tx) error) {
-	if err := w.submit(context.Background(), operation{run: f}); err != nil {
+	if err := w.submit(context.Background(), operation{run: f, patient: true}); err != nil {
 		w.log.Debug("write.dropped", "error", err)
 	}
 }
@@ -149,13 +165,33 @@ func (w *writer) loop() {
 			if !open {
 				return
 			}
-			if op.claim() {
-				group = w.commitGroup(append(group[:0], op))
+			if group = w.gather(append(group[:0], op)); len(group) > 0 {
+				group = w.commitGroup(group)
 			}
 		case resume := <-w.quiet:
 			<-resume
 		}
 	}
+}
+
+// gather waits for company while all operations of the group are patient, and
+// leaves out what its caller has given up.
+func (w *writer) gather(group []operation) []operation {
+	if group[0].patient {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		for waiting := true; waiting && len(group) < maxGroup; {
+			select {
+			case op, open := <-w.operations:
+				if waiting = open && op.patient; open {
+					group = append(group, op)
+				}
+			case <-timer.C:
+				waiting = false
+			}
+		}
+	}
+	return slices.DeleteFunc(group, func(op operation) bool { return !op.claim() })
 }
 
 // commitGroup runs the operations that wait in one transaction. If one fails,

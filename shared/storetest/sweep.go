@@ -83,18 +83,20 @@ func sweepPromises() []promise {
 			}
 			same(s, "bells of "+d.JobID, sum, 1)
 		}},
-		{"what expires undelivered is declined, then removed", func(s store) {
+		{"what expires undelivered ends, then is removed", func(s store) {
 			waiting := s.mustAttempt(s.finished("acme", "j1"), webhook.StateWaiting)
+			unsent := s.finished("acme", "j2")
 			later := waiting.ExpiresAt.Add(time.Second)
 			s.expires(waiting.ExpiresAt.Add(-time.Hour), 0)
-			s.expires(later, 1)
+			s.expires(later, 2)
+			same(s, "state of what was never sent", s.row(unsent.Ref()).State, webhook.StateDeclined)
 			row := s.row(waiting.Ref())
-			same(s, "state", row.State, webhook.StateDeclined)
+			same(s, "state of what was sent", row.State, webhook.StateDead)
 			if row.Reason == "" || !row.DueAt.IsZero() || !row.ExpiresAt.After(later) {
-				s.Errorf("a declined row without a reason, with a due time, or that expires at once: %+v", row)
+				s.Errorf("an expired row without a reason, with a due time, or that is removed at once: %+v", row)
 			}
 			same(s, "attempts", len(s.attempts(waiting.Ref())), 1)
-			s.expires(row.ExpiresAt.Add(time.Second), 1)
+			s.expires(row.ExpiresAt.Add(time.Second), 2)
 			s.isGone(waiting)
 		}},
 		{"what has ended is removed with its attempts when it expires", func(s store) {
