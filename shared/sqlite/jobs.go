@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"strconv"
 	"time"
 
@@ -43,8 +45,8 @@ func (s *Store) putJob(t *tx, seq int, old *job.Job, next job.Job) error {
 	now := time.Now()
 	var err error
 	if old == nil {
-		err = prepare(t.Conn, `INSERT INTO jobs (id, kind, account, status, created_at, updated_at, record) VALUES (?, ?, ?, ?, ?, ?, ?)`).
-			text(next.ID).text(string(next.Kind)).text(next.Account).text(string(next.Status)).
+		err = prepare(t.Conn, `INSERT INTO jobs (id_hash, id, kind, account, status, created_at, updated_at, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
+			int(idHash(next.ID)).text(next.ID).text(string(next.Kind)).text(next.Account).text(string(next.Status)).
 			time(next.CreatedAt).time(now).text(string(next.Record)).exec()
 	} else {
 		err = prepare(t.Conn, `UPDATE jobs SET status = ?, updated_at = ?, record = ? WHERE seq = ?`).
@@ -56,9 +58,16 @@ func (s *Store) putJob(t *tx, seq int, old *job.Job, next job.Job) error {
 	return s.feed.add(t, now, old, next)
 }
 
+// idHash is what the index of jobs holds. It must never change.
+func idHash(id string) int {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, id) // a hash takes everything
+	return int(h.Sum64())
+}
+
 // readJob returns nil for a job that does not exist.
 func readJob(c conn, id string, kind job.Kind) (seq int, j *job.Job, err error) {
-	_, err = prepare(c, `SELECT seq, record FROM jobs WHERE id = ? AND kind = ?`).text(id).text(string(kind)).
+	_, err = prepare(c, `SELECT seq, record FROM jobs INDEXED BY jobs_id WHERE id_hash = ? AND id = ? AND kind = ?`).int(idHash(id)).text(id).text(string(kind)).
 		one(func(r *row) error {
 			seq = r.int()
 			decoded, err := job.Decode(r.blob())
@@ -72,7 +81,7 @@ func readJob(c conn, id string, kind job.Kind) (seq int, j *job.Job, err error) 
 func (s *Store) JobsByID(ctx context.Context, id string) ([]job.Job, error) {
 	var list []job.Job
 	err := s.read(ctx, func(c conn) error {
-		return prepare(c, `SELECT record FROM jobs WHERE id = ? ORDER BY kind`).text(id).each(func(r *row) error {
+		return prepare(c, `SELECT record FROM jobs INDEXED BY jobs_id WHERE id_hash = ? AND id = ? ORDER BY kind`).int(idHash(id)).text(id).each(func(r *row) error {
 			j, err := job.Decode(r.blob())
 			list = append(list, j)
 			return err

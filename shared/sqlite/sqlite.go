@@ -143,7 +143,7 @@ func openWriter(ctx context.Context, path string, d Durability) (*sqlite.Conn, e
 		sync = "NORMAL"
 	}
 	err = sqlitex.ExecuteTransient(conn, "PRAGMA synchronous = "+sync, nil)
-	for _, pragma := range []string{"PRAGMA cache_size = -8192", "PRAGMA wal_autocheckpoint = 0"} {
+	for _, pragma := range []string{"PRAGMA cache_size = -16384", "PRAGMA wal_autocheckpoint = 0"} {
 		if err == nil {
 			err = sqlitex.ExecuteTransient(conn, pragma, nil)
 		}

@@ -60,6 +60,7 @@ CREATE TABLE silences (
 
 CREATE TABLE jobs (
 	seq        INTEGER PRIMARY KEY,
+	id_hash    INTEGER NOT NULL, -- of id: ids are the platform's and mostly random, and an index of hashes is a quarter of one of ids
 	id         TEXT NOT NULL,
 	kind       TEXT NOT NULL,
 	account    TEXT NOT NULL,
@@ -68,7 +69,7 @@ CREATE TABLE jobs (
 	updated_at INTEGER NOT NULL,
 	record     TEXT NOT NULL
 );
-CREATE UNIQUE INDEX jobs_id ON jobs (id, kind);
+CREATE INDEX jobs_id ON jobs (id_hash); -- id and kind are unique: the one writer looks before it inserts
 CREATE INDEX jobs_account ON jobs (account);
 CREATE INDEX jobs_stopped ON jobs (updated_at) WHERE kind = 'scraping' AND status = 'stopped';
 
