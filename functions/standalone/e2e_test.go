@@ -68,7 +68,7 @@ func TestARetryWaitsThroughARestart(t *testing.T) {
 	}
 }
 
-func TestALongWaitIsParkedAndReleasedInTime(t *testing.T) {
+func TestWhatAPausedEndpointHeldIsDeliveredWhenItIsResumed(t *testing.T) {
 	r := newReceiver(t, func(_ hook, n int) int { return map[bool]int{true: 500, false: 200}[n == 1] })
 	s := start(t, t.TempDir())
 	s.account(t, "acme")
@@ -127,9 +127,23 @@ func TestAPrivateTargetIsRefusedWithoutAllowPrivate(t *testing.T) {
 	if status != http.StatusUnprocessableEntity || !strings.Contains(err.Error(), "url") {
 		t.Errorf("literal private address: status %d, %v; want 422 that names the url", status, err)
 	}
-	s.must(t, "POST", "/v1/endpoints?account=acme", object{"url": "http://localhost.localdomain.invalid/", "format": "standard"}, nil)
+}
+
+func TestAPrivateAddressIsRefusedWhenItIsDialled(t *testing.T) {
+	r := newReceiver(t, nil)
+	data := t.TempDir()
+	s := start(t, data)
+	s.account(t, "acme")
+	s.endpoint(t, "acme", strings.Replace(r.URL, "127.0.0.1", "localhost", 1), nil)
+	if err := s.stop(t); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, data, "--allow-private=false")
 	s.must(t, "PUT", "/v1/jobs/1", object{"account": "acme", "kind": "async", "status": "success"}, nil)
-	eventually(t, "the failure is shown", func() bool { return len(s.deliveries(t, "acme", "waiting")) == 1 })
+	eventually(t, "the delivery ends", func() bool { return len(s.deliveries(t, "acme", "dead")) == 1 })
+	if d := s.deliveries(t, "acme", "dead")[0]; !strings.Contains(d.Reason, "refused_address") || len(r.all()) != 0 {
+		t.Errorf("reason %q, %d requests; want a refused address and none", d.Reason, len(r.all()))
+	}
 }
 
 func TestASecondProcessOnTheSameFolderIsRefused(t *testing.T) {

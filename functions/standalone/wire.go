@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -38,7 +39,7 @@ const (
 // What a message may cost before it is taken for a defect of ours.
 const (
 	visibility  = 2 * time.Minute // six times the longest request and more
-	maxReceives = 100
+	maxReceives = 1000            // more than the waits and attempts of any schedule
 )
 
 // wire puts the product together and runs it until ctx ends.
@@ -136,7 +137,7 @@ func (p *process) openQueues(ctx context.Context) (err error) {
 
 // assemble joins the handlers to the store, the queues and the sender.
 func (p *process) assemble(o options) {
-	client := sender{httpsend.New(httpsend.Options{AllowPrivate: o.AllowPrivate})}
+	client := sender{httpsend.New(httpsend.Options{AllowPrivate: o.AllowPrivate, MaxSockets: maxSockets()})}
 	health := &deliver.HealthLog{}
 	lane := func(name string, queue *sqlite.Queue, retry deliver.RetryQueue) host.Lane {
 		return host.Lane{Name: name, Queue: queue, Handler: &deliver.Handler{
@@ -157,6 +158,16 @@ func (p *process) assemble(o options) {
 	p.api = api.New(config)
 }
 
+// maxSockets leaves a quarter of the files that we may open to the database
+// and the API. Attempts beyond wait for a socket, and spend nothing.
+func maxSockets() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<20 {
+		return 0
+	}
+	return int(limit.Cur / 4 * 3)
+}
+
 // sender is the HTTP client in the words of deliver.
 type sender struct{ client *httpsend.Client }
 
@@ -173,7 +184,7 @@ func (p *process) run(ctx context.Context, o options) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	server := &http.Server{Handler: p.api, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{Handler: p.api, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	wait.Go(func() { tuneMemory(ctx) })

@@ -41,7 +41,7 @@ func TestStandardBodyIsSmallWhateverTheRecordHolds(t *testing.T) {
 		{"endless digits", webhook.JobProgress, filled(
 			`{"account":"a","kind":"pipeline","id":"1","run":1,"status":"active","progress":1.`, `3`, `}`)},
 		{"endless texts", webhook.JobProgress, fmt.Sprintf(
-			`{"account":"a","kind":"pipeline","id":"%s","run":1,"status":"active","progress":1e308,"error":%q,"reason":%[2]q,"details":%[2]q}`,
+			`{"account":"a","kind":"pipeline","id":"%s","run":1,"status":"active","progress":99.999,"error":%q,"reason":%[2]q,"details":%[2]q}`,
 			strings.Repeat("%", job.MaxIDBytes), text)},
 	}
 	for _, tt := range tests {

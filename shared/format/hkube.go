@@ -21,6 +21,8 @@ func hkube() Format {
 			RetryOn:  webhook.RetryTransient,
 			Timeout:  30 * time.Second,
 			Schedule: webhook.Fixed(2, 5*time.Second),
+
+			Supersedes: true,
 		},
 		contentType: contentJSON,
 		filter:      belowVerbosity,

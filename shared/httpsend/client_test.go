@@ -241,7 +241,7 @@ func TestDialWaitsForAFreeSocket(t *testing.T) {
 	<-entered
 
 	late, _ := c.Post(t.Context(), Request{URL: other, Timeout: short})
-	if want := (webhook.Result{Failure: webhook.FailureReset, Code: "EMFILE", Detail: "no free connection on our side"}); !cmp.Equal(late, want) {
+	if want := (webhook.Result{Failure: webhook.FailureOurs, Code: "EMFILE", Detail: "no free connection on our side"}); !cmp.Equal(late, want) {
 		t.Errorf("without a free socket: %+v, want %+v", late, want)
 	}
 

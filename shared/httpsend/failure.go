@@ -45,7 +45,7 @@ func ended(ctx context.Context, now time.Time) bool {
 // own fault, so it is no timeout of the receiver's.
 func timedOut(at step, limit time.Duration) webhook.Result {
 	if at == stepSocket {
-		return failed(webhook.FailureReset, "EMFILE", "no free connection on our side")
+		return failed(webhook.FailureOurs, "EMFILE", "no free connection on our side")
 	}
 	missing := map[step]string{
 		stepResolve:   "no address from DNS",
@@ -134,10 +134,10 @@ func explainErrno(err error) (webhook.Result, bool) {
 		{syscall.ECONNRESET, "ECONNRESET", webhook.FailureReset, "connection reset by the receiver"},
 		{syscall.ECONNABORTED, "ECONNABORTED", webhook.FailureReset, "connection aborted"},
 		{syscall.EPIPE, "EPIPE", webhook.FailureReset, "the receiver closed the connection"},
-		{syscall.EMFILE, "EMFILE", webhook.FailureReset, "no free connection on our side"},
-		{syscall.ENFILE, "ENFILE", webhook.FailureReset, "no free connection on our side"},
-		{syscall.ENOBUFS, "ENOBUFS", webhook.FailureReset, "no free connection on our side"},
-		{syscall.EADDRNOTAVAIL, "EADDRNOTAVAIL", webhook.FailureReset, "no free connection on our side"},
+		{syscall.EMFILE, "EMFILE", webhook.FailureOurs, "no free connection on our side"},
+		{syscall.ENFILE, "ENFILE", webhook.FailureOurs, "no free connection on our side"},
+		{syscall.ENOBUFS, "ENOBUFS", webhook.FailureOurs, "no free connection on our side"},
+		{syscall.EADDRNOTAVAIL, "EADDRNOTAVAIL", webhook.FailureOurs, "no free connection on our side"},
 	} {
 		if errors.Is(err, e.errno) {
 			return failed(e.failure, e.code, e.detail), true

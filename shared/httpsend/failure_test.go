@@ -278,8 +278,8 @@ func TestErrorsThatAreHardToProvokeAreNamedToo(t *testing.T) {
 		{dial(syscall.ENETUNREACH), webhook.FailureConnect, "ENETUNREACH"},
 		{dial(syscall.ETIMEDOUT), webhook.FailureTimeout, "ETIMEDOUT"},
 		{dial(os.ErrDeadlineExceeded), webhook.FailureTimeout, "ETIMEDOUT"}, // one of several addresses did not answer
-		{dial(syscall.EMFILE), webhook.FailureReset, "EMFILE"},              // our fault: must not trip the host
-		{dial(syscall.EADDRNOTAVAIL), webhook.FailureReset, "EADDRNOTAVAIL"},
+		{dial(syscall.EMFILE), webhook.FailureOurs, "EMFILE"},               // our fault: must not trip the host
+		{dial(syscall.EADDRNOTAVAIL), webhook.FailureOurs, "EADDRNOTAVAIL"},
 		{dial(errors.New("odd")), webhook.FailureConnect, ""},
 		{&net.OpError{Op: "write", Err: syscall.EPIPE}, webhook.FailureReset, "EPIPE"},
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, webhook.FailureTLS, "EPROTO"},

@@ -55,6 +55,14 @@ const (
 // stays under DynamoDB's item limit of 400 KB.
 const MaxRecordBytes = 256 << 10
 
+// MaxDepth bounds how deep the lists and objects of a record are nested, the
+// record itself included. It is DynamoDB's limit.
+const MaxDepth = 32
+
+// UnknownAccount owns what cannot be attributed to anybody. No account may
+// have this id.
+const UnknownAccount = "unknown"
+
 // MaxIDBytes bounds a job id and an account id.
 const MaxIDBytes = 256
 
@@ -94,6 +102,9 @@ type core struct {
 func Decode(record []byte) (Job, error) {
 	j, ok := decodeQuickly(record)
 	if !ok {
+		if err := CheckDepth(record); err != nil {
+			return Job{}, err
+		}
 		var c core
 		if err := unmarshal(record, &c); err != nil {
 			return Job{}, err
@@ -126,7 +137,7 @@ func (j Job) checkNames() error {
 			Cure: "keep large results out of the job record and name where they lie"}
 	}
 	if words(j.Kind) == nil {
-		return &FieldError{Field: "kind", Problem: fmt.Sprintf("%q is no kind of job", j.Kind),
+		return &FieldError{Field: "kind", Problem: fmt.Sprintf("%.40q is no kind of job", j.Kind),
 			Cure: "use one of batch, scraping, pipeline, async"}
 	}
 	if err := CheckID("id", j.ID); err != nil {
@@ -134,6 +145,9 @@ func (j Job) checkNames() error {
 	}
 	if err := CheckID("account", j.Account); err != nil {
 		return err
+	}
+	if j.Account == UnknownAccount {
+		return &FieldError{Field: "account", Problem: "this id is reserved", Cure: "choose another id"}
 	}
 	if j.Run < 0 {
 		return &FieldError{Field: "run", Problem: fmt.Sprintf("%d is no run number", j.Run), Cure: "count runs 1, 2, 3"}
@@ -168,7 +182,7 @@ func (j Job) withStatus() (Job, error) {
 		j.Status = DeriveScraping(s.JobsScheduled, s.JobsExecuted, s.JobsFailed, s.JobsEmpty)
 	}
 	if !isWord(j.Kind, j.Status) {
-		return Job{}, &FieldError{Field: "status", Problem: fmt.Sprintf("%q is no status word of %s jobs", j.Status, j.Kind),
+		return Job{}, &FieldError{Field: "status", Problem: fmt.Sprintf("%.40q is no status word of %s jobs", j.Status, j.Kind),
 			Cure: "use one of " + strings.Join(wordList(j.Kind), ", ")}
 	}
 	return j, nil

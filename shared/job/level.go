@@ -44,5 +44,5 @@ func levelError(field string, l Level) error {
 	for _, known := range Levels() {
 		names = append(names, string(known))
 	}
-	return &FieldError{Field: field, Problem: fmt.Sprintf("%q is no level", l), Cure: "use one of " + strings.Join(names, ", ")}
+	return &FieldError{Field: field, Problem: fmt.Sprintf("%.40q is no level", l), Cure: "use one of " + strings.Join(names, ", ")}
 }

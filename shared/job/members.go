@@ -3,7 +3,7 @@ package job
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
+	"fmt"
 )
 
 // Member is an attribute of a record as it is written. Whoever copies a Value
@@ -13,9 +13,32 @@ type Member struct {
 	Value []byte
 }
 
+// CheckDepth refuses, with a *FieldError, JSON that is nested deeper than
+// MaxDepth.
+func CheckDepth(text []byte) error {
+	s, depth := scanner{text: text}, 0
+	for s.at < len(text) {
+		switch text[s.at] {
+		case '"':
+			s.skipString()
+			continue
+		case '{', '[':
+			if depth++; depth > MaxDepth {
+				return &FieldError{Problem: fmt.Sprintf("it is nested deeper than %d levels", MaxDepth),
+					Cure: "flatten it, or keep such data out of the job record"}
+			}
+		case '}', ']':
+			depth--
+		}
+		s.at++
+	}
+	return nil
+}
+
 // Members returns the members of a JSON object in their order. It finds where
-// values end without judging them: see json.Valid. It reports false when the
-// text is no object.
+// values end without judging them: whoever takes them for JSON asks json.Valid
+// first. It reports false when the text is no object, or nested deeper than
+// MaxDepth.
 func Members(object []byte) (list []Member, ok bool) {
 	s := scanner{text: object}
 	if !s.take('{') {
@@ -120,7 +143,9 @@ func (s *scanner) skipValue() bool {
 			}
 			continue
 		case '{', '[':
-			depth++
+			if depth++; depth >= MaxDepth {
+				return false
+			}
 		case '}', ']':
 			if depth == 0 {
 				return s.at > begin
@@ -137,38 +162,4 @@ func (s *scanner) skipValue() bool {
 		s.at++
 	}
 	return false
-}
-
-// slot reads one attribute into its place. It reports false for what cannot
-// stand there, or needs a closer look.
-type slot func(value []byte) bool
-
-func textSlot[T ~string](to *T) slot {
-	return func(value []byte) bool {
-		s, ok := plainText(value)
-		if ok {
-			*to = T(s)
-			return true
-		}
-		return anySlot(to)(value)
-	}
-}
-
-func intSlot[T int | int64](to *T) slot {
-	return func(value []byte) bool {
-		n, err := strconv.ParseInt(string(value), 10, 64)
-		*to = T(n)
-		return err == nil && int64(*to) == n
-	}
-}
-
-func boolSlot(to *bool) slot {
-	return func(value []byte) bool {
-		*to = string(value) == "true"
-		return *to || string(value) == "false"
-	}
-}
-
-func anySlot[T any](to *T) slot {
-	return func(value []byte) bool { return json.Unmarshal(value, to) == nil }
 }

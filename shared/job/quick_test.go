@@ -60,7 +60,7 @@ func recordText(t *rapid.T) string {
 	kind := rapid.SampledFrom([]string{"batch", "scraping", "async"}).Draw(t, "kind")
 	members := []string{`"kind":"` + kind + `"`}
 	names := []string{"account", "id", "status", "run", "created_at", "name", "started_at", "searches_total", "notification_as_json",
-		"notification_webhook", "sitemap_id", "jobs_failed", "time_created", "message", "other", "we\\u0069rd"}
+		"notification_webhook", "sitemap_id", "jobs_failed", "time_created", "message", "other", "we\\u0069rd", "Run", "STATUS", "camelCase", "\u017ftatus"}
 	values := []string{`"acme"`, `"a\"b\\c"`, `"\u00e4\n"`, `"2026-01-01T00:00:00.000Z"`, `""`, `0`, `-7`, `12`, `1.5`, `1e3`,
 		`12345678901234567890`, `true`, `false`, `null`, `{"a":[1,{"b":"}"}]}`, `[]`, `"\ud800"`}
 	for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, 8, rapid.ID).Draw(t, "names") {

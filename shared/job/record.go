@@ -160,142 +160,6 @@ func (j Job) resultSet() (*ResultSet, error) {
 	return a.ResultSet, err
 }
 
-// decodeQuickly reads core and attributes of a valid record member by member,
-// which takes a third of the time that encoding/json needs. It reports false
-// for anything out of the ordinary: Decode then looks again, and says what.
-func decodeQuickly(record []byte) (Job, bool) {
-	switch likelyKind(record) {
-	case KindBatch:
-		return decodeAs(record, KindBatch, &Batch{})
-	case KindScraping:
-		return decodeAs(record, KindScraping, &Scraping{})
-	case KindAsync:
-		return decodeAs(record, KindAsync, &Async{})
-	}
-	return Job{}, false // a pipeline needs more than its types
-}
-
-// attributesOf is a pointer to the attributes of a kind.
-type attributesOf interface {
-	base() *core
-	slot(name string) slot // nil for an attribute of the platform's own
-}
-
-func decodeAs(record []byte, k Kind, a attributesOf) (Job, bool) {
-	list, ok := Members(record)
-	if !ok || !json.Valid(record) {
-		return Job{}, false
-	}
-	for _, m := range list {
-		to := a.base().slot(string(m.Name))
-		if to == nil {
-			to = a.slot(string(m.Name))
-		}
-		if to != nil && string(m.Value) != "null" && !to(m.Value) {
-			return Job{}, false
-		}
-	}
-	if a.base().Kind != k {
-		return Job{}, false
-	}
-	j := a.base().job(record)
-	j.attributes = a
-	return j, true
-}
-
-func (c *core) slot(name string) slot {
-	switch name {
-	case "account":
-		return textSlot(&c.Account)
-	case "kind":
-		return textSlot(&c.Kind)
-	case "id":
-		return textSlot(&c.ID)
-	case "status":
-		return textSlot(&c.Status)
-	case "run":
-		return intSlot(&c.Run)
-	case "created_at":
-		return c.CreatedAt.slot
-	}
-	return nil
-}
-
-func (b *Batch) slot(name string) slot {
-	switch name {
-	case "name":
-		return textSlot(&b.Name)
-	case "started_at":
-		return b.StartedAt.slot
-	case "ended_at":
-		return b.EndedAt.slot
-	case "searches_total":
-		return intSlot(&b.SearchesTotal)
-	case "searches_completed":
-		return intSlot(&b.SearchesCompleted)
-	case "searches_failed":
-		return intSlot(&b.SearchesFailed)
-	case "notification_webhook":
-		return textSlot(&b.NotificationWebhook)
-	case "notification_as_json":
-		return boolSlot(&b.NotificationAsJSON)
-	case "notification_as_jsonlines":
-		return boolSlot(&b.NotificationAsJSONLines)
-	case "notification_as_csv":
-		return boolSlot(&b.NotificationAsCSV)
-	case "notification_csv_fields":
-		return textSlot(&b.NotificationCSVFields)
-	case "result_set":
-		return anySlot(&b.ResultSet)
-	}
-	return nil
-}
-
-func (s *Scraping) slot(name string) slot {
-	switch name {
-	case "sitemap_id":
-		return textSlot(&s.SitemapID)
-	case "sitemap_name":
-		return textSlot(&s.SitemapName)
-	case "custom_id":
-		return textSlot(&s.CustomID)
-	case "jobs_scheduled":
-		return intSlot(&s.JobsScheduled)
-	case "jobs_executed":
-		return intSlot(&s.JobsExecuted)
-	case "jobs_failed":
-		return intSlot(&s.JobsFailed)
-	case "jobs_empty":
-		return intSlot(&s.JobsEmpty)
-	case "stored_record_count":
-		return intSlot(&s.StoredRecordCount)
-	case "time_created":
-		return intSlot(&s.TimeCreated)
-	case "result_set":
-		return anySlot(&s.ResultSet)
-	}
-	return nil
-}
-
-func (a *Async) slot(name string) slot {
-	switch name {
-	case "result":
-		return anySlot(&a.Result)
-	case "message":
-		return textSlot(&a.Message)
-	case "result_set":
-		return anySlot(&a.ResultSet)
-	}
-	return nil
-}
-
-// likelyKind guesses the kind of a record from its text.
-func likelyKind(record []byte) Kind {
-	_, rest, _ := bytes.Cut(record, []byte(`"kind":"`))
-	name, _, _ := bytes.Cut(rest, []byte{'"'})
-	return Kind(name)
-}
-
 // checkAttributes decodes the record with its kind's types, and looks at what
 // types cannot say.
 func (j Job) checkAttributes() error {
@@ -321,6 +185,11 @@ func (j Job) checkAttributes() error {
 }
 
 func (p Pipeline) check() error {
+	if p.Progress != nil {
+		if f, err := p.Progress.Float64(); err != nil || f < 0 || f > 100 {
+			return &FieldError{Field: "progress", Problem: fmt.Sprintf("%.40s is no progress", *p.Progress), Cure: "write per cent, 0 to 100"}
+		}
+	}
 	if p.Level != "" && !p.Level.Valid() {
 		return levelError("level", p.Level)
 	}
@@ -457,18 +326,17 @@ func (i *Instant) UnmarshalJSON(b []byte) error {
 	if s == "" {
 		return nil
 	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		*i = Instant(t.UTC())
-		return nil
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if f, err2 := strconv.ParseFloat(s, 64); err != nil && err2 == nil && f >= 0 && f < 1<<40 {
+		t, err = time.UnixMilli(int64(math.Round(f*1000))), nil
 	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil && f >= 0 && f < 1<<40 {
-		*i = Instant(time.UnixMilli(int64(math.Round(f * 1000))).UTC())
-		return nil
+	// RFC 3339 knows four digits for the year, and we write the time again.
+	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
+		return refuse[Instant](b)
 	}
-	return refuse[Instant](b)
+	*i = Instant(t)
+	return nil
 }
-
-func (i *Instant) slot(value []byte) bool { return i.UnmarshalJSON(value) == nil }
 
 // Time returns the instant; it is zero when the record has none.
 func (i Instant) Time() time.Time { return time.Time(i) }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 const keyBytes = 32 // AES-256
@@ -45,17 +46,32 @@ func Open(path string) (*Key, error) {
 	return &Key{aead: aead}, nil
 }
 
-// create writes a new key durably: secrets sealed with a key that a power loss
-// takes away would be lost.
+// create writes a new key durably, and whole or not at all: secrets sealed with
+// a key that a power loss takes away would be lost.
 func create(path string) ([]byte, error) {
 	raw := make([]byte, keyBytes)
-	rand.Read(raw) // never fails, see crypto/rand
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	rand.Read(raw)                                        // never fails, see crypto/rand
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 600
 	if err != nil {
 		return nil, err
 	}
 	_, err = f.Write(raw)
-	return raw, errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()))
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()))
+	}
+	return raw, syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a new name in the folder durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // Seal encrypts a secret of the account.

@@ -48,7 +48,8 @@ func scanEvent(r *row) webhook.Event {
 }
 
 // Load reads what is needed for an attempt of each delivery, in order. A
-// delivery that does not exist is a Work with a zero Delivery.
+// delivery that does not exist is a Work with a zero Delivery; what of one
+// cannot be read is the error of that one.
 func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, error) {
 	works := make([]webhook.Work, len(refs))
 	err := s.read(ctx, func(c conn) error {
@@ -68,8 +69,8 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 		if works[i].Delivery.ID == "" {
 			continue
 		}
-		if err := s.addTarget(ctx, &works[i]); err != nil {
-			return nil, wrap(err, "load deliveries")
+		if works[i].Err == nil {
+			works[i].Err = s.addTarget(ctx, &works[i])
 		}
 	}
 	return works, nil
@@ -91,7 +92,10 @@ func loadRow(c conn, ref webhook.Ref, w *webhook.Work) error {
 		w.Event = scanEvent(r)
 		return nil
 	})
-	return wrap(notFound(found, err), "event %s", w.Delivery.EventID)
+	if err == nil {
+		w.Err = wrap(notFound(found, nil), "event %s", w.Delivery.EventID)
+	}
+	return err
 }
 
 // addTarget adds what is known of the target: endpoint, secrets, silence, health.
@@ -227,7 +231,7 @@ func (s *Store) Deliveries(ctx context.Context, f webhook.Filter) (list []webhoo
 	if before == "" {
 		before = "\x7f" // after every id
 	}
-	err = s.read(ctx, func(c conn) error {
+	err = s.list(ctx, func(c conn) error {
 		return prepare(c, deliveriesQuery).text(f.Account).text(before).text(string(f.State)).text(f.Endpoint).text(f.JobID).int(f.Limit).
 			each(func(r *row) error {
 				list = append(list, scanDelivery(r))

@@ -107,9 +107,13 @@ func (s *Store) UpdateEndpoint(ctx context.Context, account, id string, f func(w
 	return e, wrap(err, "endpoint %s: update", id)
 }
 
-// Disable disables an endpoint, with the reason.
-func (s *Store) Disable(ctx context.Context, account, endpoint, reason string) error {
+// Disable disables an endpoint, with the reason, if its URL is still url: an
+// answer of the URL before says nothing of the new one.
+func (s *Store) Disable(ctx context.Context, account, endpoint, url, reason string) error {
 	_, err := s.UpdateEndpoint(ctx, account, endpoint, func(e webhook.Endpoint) (webhook.Endpoint, error) {
+		if e.URL != url {
+			return e, nil
+		}
 		e.Status, e.StatusReason = webhook.EndpointDisabled, reason
 		return e, nil
 	})
@@ -228,12 +232,16 @@ func (s *Store) Health(ctx context.Context, account string) ([]webhook.Health, e
 	return list, wrap(err, "health of account %s", account)
 }
 
-// SetHealth records that an endpoint's health changed.
-func (s *Store) SetHealth(ctx context.Context, _ string, h webhook.Health) error {
-	err := s.write(ctx, func(t *tx) error {
-		t.afterCommit(func() { s.failing.set(h.Endpoint, h.State) })
-		return prepare(t.Conn, `INSERT OR REPLACE INTO health (endpoint, state, since, reason) VALUES (?, ?, ?, ?)`).
-			text(h.Endpoint).text(string(h.State)).time(h.Since).text(h.Reason).exec()
+// SetHealth records that an endpoint's health changed, if there still is one.
+func (s *Store) SetHealth(ctx context.Context, account string, h webhook.Health) error {
+	err := s.writeSoon(ctx, func(t *tx) error {
+		err := prepare(t.Conn, `INSERT OR REPLACE INTO health (endpoint, state, since, reason)
+			SELECT id, ?, ?, ? FROM endpoints WHERE id = ? AND account = ?`).
+			text(string(h.State)).time(h.Since).text(h.Reason).text(h.Endpoint).text(account).exec()
+		if t.Changes() > 0 {
+			t.afterCommit(func() { s.failing.set(h.Endpoint, h.State) })
+		}
+		return err
 	})
 	return wrap(err, "endpoint %s: health", h.Endpoint)
 }

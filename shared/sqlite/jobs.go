@@ -3,10 +3,10 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -65,12 +65,22 @@ func idHash(id string) int {
 	return int(h.Sum64())
 }
 
+// decodeStored reads a record that was accepted before. Should it fail, that is
+// our fault and no *job.FieldError, which is a caller's.
+func decodeStored(record []byte) (job.Job, error) {
+	j, err := job.Decode(record)
+	if err != nil {
+		return j, fmt.Errorf("stored record: %v", err)
+	}
+	return j, nil
+}
+
 // readJob returns nil for a job that does not exist.
 func readJob(c conn, id string, kind job.Kind) (seq int, j *job.Job, err error) {
 	_, err = prepare(c, `SELECT seq, record FROM jobs INDEXED BY jobs_id WHERE id_hash = ? AND id = ? AND kind = ?`).int(idHash(id)).text(id).text(string(kind)).
 		one(func(r *row) error {
 			seq = r.int()
-			decoded, err := job.Decode(r.blob())
+			decoded, err := decodeStored(r.blob())
 			j = &decoded
 			return err
 		})
@@ -82,7 +92,7 @@ func (s *Store) JobsByID(ctx context.Context, id string) ([]job.Job, error) {
 	var list []job.Job
 	err := s.read(ctx, func(c conn) error {
 		return prepare(c, `SELECT record FROM jobs INDEXED BY jobs_id WHERE id_hash = ? AND id = ? ORDER BY kind`).int(idHash(id)).text(id).each(func(r *row) error {
-			j, err := job.Decode(r.blob())
+			j, err := decodeStored(r.blob())
 			list = append(list, j)
 			return err
 		})
@@ -93,26 +103,33 @@ func (s *Store) JobsByID(ctx context.Context, id string) ([]job.Job, error) {
 const jobsQuery = `SELECT seq, record FROM jobs INDEXED BY jobs_account WHERE account = ?1 AND seq < ?2
 	AND (?3 = '' OR kind = ?3) AND (?4 = '' OR status = ?4) ORDER BY seq DESC LIMIT ?5`
 
+// maxPageBytes is the size of the records from which on a page of jobs ends.
+const maxPageBytes = 4 << 20
+
 // Jobs returns a page of an account's jobs, the newest first, and the cursor
-// of the next page, empty when this is the last one.
+// of the next page, empty when this is the last one. A page of large records
+// has fewer of them than asked for.
 func (s *Store) Jobs(ctx context.Context, f webhook.JobFilter) (jobs []job.Job, next string, err error) {
-	before := int(^uint(0) >> 1)
+	before, size := int(^uint(0)>>1), 0
 	if f.After != "" {
 		if before, err = strconv.Atoi(f.After); err != nil {
 			return nil, "", fmt.Errorf("cursor %.40q: %w", f.After, webhook.ErrCursor)
 		}
 	}
-	err = s.read(ctx, func(c conn) error {
+	err = s.list(ctx, func(c conn) error {
 		return prepare(c, jobsQuery).
 			text(f.Account).int(before).text(string(f.Kind)).text(string(f.Status)).int(f.Limit + 1).
 			each(func(r *row) error {
-				if len(jobs) == f.Limit {
+				if next != "" {
+					return nil
+				}
+				if len(jobs) == f.Limit || size > maxPageBytes {
 					next = strconv.Itoa(before)
 					return nil
 				}
 				before = r.int()
-				j, err := job.Decode(r.blob())
-				jobs = append(jobs, j)
+				j, err := decodeStored(r.blob())
+				jobs, size = append(jobs, j), size+len(j.Record)
 				return err
 			})
 	})
@@ -131,13 +148,17 @@ func (s *Store) Shelve(ctx context.Context, before time.Time, limit int) (shelve
 				ids = append(ids, r.text())
 				return nil
 			})
-		for _, id := range ids {
-			if err == nil {
-				err = s.shelveOne(t, id)
-				shelved++
-			}
+		if err != nil {
+			return err
 		}
-		return err
+		for _, id := range ids {
+			if err := s.shelveOne(t, id); err != nil {
+				s.log.Error("job.unshelved", "job", id, "error", err) // the others do not wait for it
+				continue
+			}
+			shelved++
+		}
+		return nil
 	})
 	return shelved, wrap(err, "shelve stopped jobs")
 }
@@ -147,18 +168,21 @@ func (s *Store) shelveOne(t *tx, id string) error {
 	if err != nil || old == nil {
 		return err
 	}
-	var record map[string]json.RawMessage
-	if err := json.Unmarshal(old.Record, &record); err != nil {
-		return err
-	}
-	record["status"] = json.RawMessage(`"shelved"`)
-	changed, err := json.Marshal(record)
-	if err != nil {
-		return err
-	}
-	next, err := job.Decode(changed)
+	next, err := decodeStored(withStatus(old.Record, "shelved"))
 	if err != nil {
 		return err
 	}
 	return s.putJob(t, seq, old, next)
+}
+
+// withStatus is the record with another status, and every other byte as it was.
+func withStatus(record []byte, status job.Status) []byte {
+	members, _ := job.Members(record)
+	for _, m := range members {
+		if string(m.Name) == "status" {
+			at := cap(record) - cap(m.Value) // a member is a part of the record
+			return slices.Concat(record[:at], []byte(`"`+status+`"`), record[at+len(m.Value):])
+		}
+	}
+	return record
 }

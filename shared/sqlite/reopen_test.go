@@ -43,7 +43,7 @@ func TestMessagesInFlightAreVisibleAtOnceAfterReopen(t *testing.T) {
 		check(t, q.Send(t.Context(), "a", "long", 3*time.Minute))
 
 		started := time.Now()
-		s, q = openAgain(t, dir, s, q)
+		_, q = openAgain(t, dir, s, q)
 		check(t, q.Delete(t.Context(), []string{wantMessage(t, q, "in flight", 2).Receipt}))
 		check(t, q.Delete(t.Context(), []string{wantMessage(t, q, "delayed", 1).Receipt}))
 		after(t, started, 10*time.Second)
@@ -81,7 +81,7 @@ func TestDeadLettersSurviveReopen(t *testing.T) {
 		if list := q.Receive(t.Context(), 1, 5*time.Second); len(list) > 0 {
 			t.Fatalf("got %+v after as many receives as are allowed", list)
 		}
-		s, q = openAgain(t, dir, s, q)
+		_, q = openAgain(t, dir, s, q)
 		list, err := q.DeadLetters(t.Context(), 10)
 		check(t, err)
 		if len(list) != 1 || list[0].Body != "poison" {
@@ -103,7 +103,7 @@ func TestUndispatchedChangesComeAgainAndTheirNumbersNeverRepeat(t *testing.T) {
 		hasChanges(t, s, 3)
 		<-s.ChangesReady() // a restart looks for what was left
 		s.Dispatched(3)
-		s, q = openAgain(t, dir, s, q)
+		s, _ = openAgain(t, dir, s, q)
 		hasChanges(t, s)
 		writeJob(t, s, "d")
 		hasChanges(t, s, 4)
@@ -158,9 +158,10 @@ func TestSilencesHealthAndStatisticsSurviveReopen(t *testing.T) {
 		q := openQueue(t, s, QueueOptions{Visibility: time.Second, MaxReceives: 1})
 		until, hour := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond), time.Now().Truncate(time.Hour)
 		check(t, s.Silence(t.Context(), "https://example.com/hook", until))
+		check(t, s.PutEndpoint(t.Context(), webhook.Endpoint{ID: "ep_1", Account: "acme"}))
 		check(t, s.SetHealth(t.Context(), "acme", webhook.Health{Endpoint: "ep_1", State: webhook.Failing}))
 		check(t, s.AddStats(t.Context(), []webhook.Stats{{Account: "acme", Hour: hour, Delivered: 3}}))
-		s, q = openAgain(t, dir, s, q)
+		s, _ = openAgain(t, dir, s, q)
 		if got := s.silences.get("https://example.com/hook"); !got.Equal(until) {
 			t.Errorf("silent until %s, want %s", got, until)
 		}

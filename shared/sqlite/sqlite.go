@@ -56,6 +56,7 @@ type Options struct {
 type Store struct {
 	writer  *writer
 	readers *readers
+	lists   *readers
 	seal    Sealer
 	log     *slog.Logger
 
@@ -82,14 +83,16 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		conn.Close()
 		return nil, fmt.Errorf("open %s for reading: %w", path, err)
 	}
-	s := &Store{readers: readers, seal: o.Sealer, log: o.Log}
+	lists, err := openReaders(path, listReaders)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s for lists: %w", path, err), readers.close(), conn.Close())
+	}
+	s := &Store{readers: readers, lists: lists, seal: o.Sealer, log: o.Log}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	if err := s.start(conn, path); err != nil {
-		readers.close()
-		conn.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), lists.close(), readers.close(), conn.Close())
 	}
 	return s, nil
 }
@@ -129,8 +132,7 @@ func (s *Store) loadMemory(conn *sqlite.Conn) error {
 func (s *Store) Close() error {
 	s.stop()
 	s.wait.Wait()
-	err := s.readers.close()
-	return errors.Join(err, s.writer.close())
+	return errors.Join(s.lists.close(), s.readers.close(), s.writer.close())
 }
 
 func openWriter(ctx context.Context, path string, d Durability) (*sqlite.Conn, error) {
@@ -206,6 +208,15 @@ func checkOwn(conn *sqlite.Conn, newest int) error {
 		err = fmt.Errorf("its version is %d and this program knows %d; run a newer Jobhook", version, newest)
 	}
 	return err
+}
+
+// listReaders is the number of connections for lists, which may look at many
+// rows. They are apart so that lists cannot hold up deliveries.
+const listReaders = 2
+
+// list runs f on a connection for lists.
+func (s *Store) list(ctx context.Context, f func(*sqlite.Conn) error) error {
+	return s.lists.do(ctx, f)
 }
 
 // read runs f on a reading connection.

@@ -39,7 +39,7 @@ func endpointPromises() []promise {
 			s.want(err, webhook.ErrNotFound)
 			_, err = s.UpdateEndpoint(s.ctx(), "other", "ep_1", pause)
 			s.want(err, webhook.ErrNotFound)
-			s.want(s.Disable(s.ctx(), "other", "ep_1", "gone"), webhook.ErrNotFound)
+			s.want(s.Disable(s.ctx(), "other", "ep_1", "https://example.com/ep_1", "gone"), webhook.ErrNotFound)
 			s.want(s.DeleteEndpoint(s.ctx(), "other", "ep_1"), webhook.ErrNotFound)
 			stolen := e
 			stolen.Account = "other"
@@ -85,7 +85,11 @@ func endpointPromises() []promise {
 		{"an endpoint is disabled with the reason, and an attempt sees it at once", func(s store) {
 			s.endpoint("acme", "ep_1")
 			d := s.to("acme", "j1", "ep_1")
-			s.ok(s.Disable(s.ctx(), "acme", "ep_1", "gone"))
+			s.ok(s.Disable(s.ctx(), "acme", "ep_1", "https://other.example/", "an answer of the URL before"))
+			still, err := s.Endpoint(s.ctx(), "acme", "ep_1")
+			s.ok(err)
+			same(s, "status after an answer of the URL before", still.Status, webhook.EndpointEnabled)
+			s.ok(s.Disable(s.ctx(), "acme", "ep_1", "https://example.com/ep_1", "gone"))
 			e := s.load(d.Ref()).Endpoint
 			same(s, "status", e.Status, webhook.EndpointDisabled)
 			same(s, "reason", e.StatusReason, "gone")

@@ -39,7 +39,7 @@ type Endpoints interface {
 	DeleteEndpoint(ctx context.Context, account, id string) error
 	Endpoint(ctx context.Context, account, id string) (webhook.Endpoint, error)
 	Endpoints(ctx context.Context, account string) ([]webhook.Endpoint, error)
-	Disable(ctx context.Context, account, endpoint, reason string) error
+	Disable(ctx context.Context, account, endpoint, url, reason string) error
 	SetHealth(ctx context.Context, account string, h webhook.Health) error
 	Health(ctx context.Context, account string) ([]webhook.Health, error)
 	Silence(ctx context.Context, url string, until time.Time) error

@@ -44,7 +44,7 @@ func sweepPromises() []promise {
 			}
 			_, err := s.UpdateEndpoint(s.ctx(), "acme", "ep_paused", pause)
 			s.ok(err)
-			s.ok(s.Disable(s.ctx(), "acme", "ep_off", "gone"))
+			s.ok(s.Disable(s.ctx(), "acme", "ep_off", "https://example.com/ep_off", "gone"))
 			s.held("j0", "ep_paused", time.Time{})
 			s.held("j1", "ep_off", time.Time{})
 			s.held("j2", "ep_on", at.Add(time.Minute)) // its hold ends by itself
@@ -61,7 +61,7 @@ func sweepPromises() []promise {
 		{"release finds the held rows of an endpoint that was deleted or resumed", func(s store) {
 			at := now()
 			s.endpoint("acme", "ep_1")
-			s.ok(s.Disable(s.ctx(), "acme", "ep_1", "gone"))
+			s.ok(s.Disable(s.ctx(), "acme", "ep_1", "https://example.com/ep_1", "gone"))
 			deleted, resumed := s.held("j1", "ep_deleted", time.Time{}), s.held("j2", "ep_1", time.Time{})
 			s.releases(at, 10, deleted)
 			s.endpoint("acme", "ep_1")

@@ -151,6 +151,7 @@ type Work struct {
 	Secrets     []Secret  // what to sign with: the endpoint's, or those of the account's default endpoint
 	SilentUntil time.Time // the exact URL is not called before, by anyone
 	Failing     bool      // the endpoint's health was last recorded as failing
+	Err         error     // what kept the rest from being read
 }
 
 // URL returns where the attempt goes: an endpoint's present URL, or the job's.
@@ -197,9 +198,9 @@ func (d Delivery) Resend(p Policy, now time.Time) (Delivery, error) {
 	d.State, d.Reason = StateQueued, "resent"
 	d.Attempts, d.Postponed = 0, 0
 	d.NextAt, d.LeaseUntil = time.Time{}, time.Time{}
-	d.DueAt, d.UpdatedAt, d.Deadline = now.Add(ringAgainAfter), now, p.Deadline(now)
+	d.DueAt, d.UpdatedAt, d.Deadline = now.Add(resendRingsAgainAfter), now, p.Deadline(now)
 	return d, nil
 }
 
-// ringAgainAfter is when sweep rings for a resent delivery if nobody attended to it.
-const ringAgainAfter = time.Minute
+// resendRingsAgainAfter is when sweep rings for a resent delivery if nobody attended to it.
+const resendRingsAgainAfter = time.Minute

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -69,8 +70,15 @@ func CheckURL(raw string) error {
 		return fmt.Errorf("the scheme is %q; use http or https", u.Scheme)
 	case u.Hostname() == "":
 		return fmt.Errorf("the URL names no host; write one such as https://example.com/hook")
+	case u.Port() != "" && !isPort(u.Port()):
+		return fmt.Errorf("the port is %q; use 1 to 65535", u.Port())
 	case u.User != nil:
 		return fmt.Errorf("the URL carries a user name or password; put credentials into the path or query, or verify signatures instead")
 	}
 	return nil
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }

@@ -22,7 +22,7 @@ const (
 	MaxTimeout  = 30 * time.Second
 	MaxRetries  = 20
 	MaxWait     = 72 * time.Hour
-	MaxSilence  = time.Hour
+	MaxSilence  = 5 * time.Minute // SerpWow's; it holds for every account that uses the URL
 	minWaitSecs = 1
 )
 

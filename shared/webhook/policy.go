@@ -9,7 +9,7 @@ import (
 const (
 	MaxRetryAfter   = 24 * time.Hour // one wait is cut to this
 	RetryAfterGrace = 24 * time.Hour // all waits end this long after the schedule's total
-	MaxPostponed    = 100            // more waits than this count as attempts
+	MaxPostponed    = 100            // so many waits spend no attempt; further ones do
 )
 
 // Success is the rule that tells a successful answer.
@@ -57,6 +57,7 @@ type Policy struct {
 	Silence          time.Duration // after a timeout nobody calls that exact URL for so long; 0: no silence
 	HonourRetryAfter bool          // a longer wait asked for by Retry-After is kept and spends no attempt
 	GoneDisables     bool          // 410 ends the delivery and disables the endpoint
+	Supersedes       bool          // a progress webhook is not retried once a newer one of the same job is on its way
 }
 
 // Deadline returns the time after which Retry-After can ask for no attempt.
@@ -126,8 +127,11 @@ func (p Policy) Outcome(d Delivery, r Result, now time.Time, jitter float64) Out
 // retry schedules the next attempt of a failure that deserves one, if there is one.
 func (p Policy) retry(o Outcome, d Delivery, r Result, now time.Time, jitter float64) Outcome {
 	wait, more := p.Schedule.Next(d.Attempts+1, jitter)
-	asked := min(r.RetryAfter, MaxRetryAfter)
-	if p.HonourRetryAfter && asked > wait && d.Postponed < MaxPostponed && p.Schedule.MaxAttempts() > 1 {
+	asked := time.Duration(0)
+	if p.HonourRetryAfter {
+		asked = min(r.RetryAfter, MaxRetryAfter)
+	}
+	if asked > wait && d.Postponed < MaxPostponed && p.Schedule.MaxAttempts() > 1 {
 		if now.Add(asked).After(d.Deadline) {
 			return o.exhausted(fmt.Sprintf("the receiver asked to wait %s, past the delivery's deadline", asked))
 		}
@@ -138,7 +142,7 @@ func (p Policy) retry(o Outcome, d Delivery, r Result, now time.Time, jitter flo
 	if !more {
 		return o.exhausted(fmt.Sprintf("attempt %d of %d", d.Attempts+1, p.Schedule.MaxAttempts()))
 	}
-	o.Verdict, o.After = Retry, max(wait, o.Silence)
+	o.Verdict, o.After = Retry, max(wait, asked, o.Silence)
 	return o
 }
 

@@ -116,7 +116,7 @@ func TestOutcome(t *testing.T) {
 		{"the last postponement", polite, webhook.Delivery{Postponed: webhook.MaxPostponed - 1}, askedToWait(503, time.Hour),
 			outcome{Verdict: webhook.Retry, After: time.Hour, Reason: "the receiver answered 503; the receiver asked to wait 1h0m0s"}},
 		{"one postponement too many", polite, webhook.Delivery{Postponed: webhook.MaxPostponed}, askedToWait(503, time.Hour),
-			outcome{Verdict: webhook.Retry, After: 30 * time.Second, Reason: "the receiver answered 503", Spends: true}},
+			outcome{Verdict: webhook.Retry, After: time.Hour, Reason: "the receiver answered 503", Spends: true}},
 		{"one postponement too many on the last attempt", polite, webhook.Delivery{Attempts: 2, Postponed: webhook.MaxPostponed}, askedToWait(503, time.Hour),
 			outcome{Verdict: webhook.Dead, Reason: "the receiver answered 503; attempt 3 of 3", Exhausted: true, Spends: true}},
 	} {

@@ -3,7 +3,9 @@ package webhook
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -22,12 +24,14 @@ const (
 	FailureProtocol       Failure = "protocol"        // the answer is no HTTP
 	FailureRefusedAddress Failure = "refused_address" // the host's address is private or reserved
 	FailureUnsendable     Failure = "unsendable"      // no request could be made of the event
+	FailureOurs           Failure = "ours"            // we had no socket or file left: the receiver was not called, and no attempt is spent
 )
 
 // Kept sizes of an answer, in bytes.
 const (
 	MaxBodyRead    = 4 << 10 // read from any answer
 	MaxBodySuccess = 256     // kept of a success
+	MaxHeaderKept  = 4 << 10 // kept of a failure's headers, names and values
 )
 
 // Result is what came back from one request.
@@ -53,7 +57,7 @@ func (r Result) Summary() string {
 }
 
 // Trim drops what is not kept: a success keeps MaxBodySuccess bytes and no
-// headers, a failure MaxBodyRead bytes and its headers.
+// headers, a failure MaxBodyRead bytes and MaxHeaderKept bytes of headers.
 func (r Result) Trim(success bool) Result {
 	if success {
 		r.Header = nil
@@ -61,7 +65,24 @@ func (r Result) Trim(success bool) Result {
 		return r
 	}
 	r.Body = r.Body[:min(len(r.Body), MaxBodyRead)]
+	r.Header = trimHeader(r.Header)
 	return r
+}
+
+// trimHeader keeps headers, in the order of their names, as far as they fit.
+func trimHeader(h http.Header) http.Header {
+	if h == nil {
+		return nil
+	}
+	kept, room := http.Header{}, MaxHeaderKept
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[name] {
+			if size := len(name) + len(value); size <= room {
+				kept[name], room = append(kept[name], value), room-size
+			}
+		}
+	}
+	return kept
 }
 
 // ParseRetryAfter reads a Retry-After header, seconds or an HTTP date

@@ -77,6 +77,9 @@ func (a *API) putAccount(ctx context.Context, in *putAccountInput) (*result[acco
 }
 
 func (a *API) checkAccount(in *putAccountInput) error {
+	if in.Account == job.UnknownAccount {
+		return invalid("account", "this id is reserved", "choose another id")
+	}
 	if err := job.CheckID("account", in.Account); err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ type DeliveryView struct {
 type deliveryDetail struct {
 	DeliveryView
 	Event    EventBrief    `json:"event"`
-	Attempts []attemptView `json:"attempts" nullable:"false" doc:"Of all generations."`
+	Attempts []attemptView `json:"attempts" nullable:"false" doc:"Of all generations, the newest 100."`
 }
 
 // EventBrief shows what happened, without the job record.
@@ -164,7 +164,7 @@ func (a *API) getDelivery(ctx context.Context, in *ObjectPath) (*result[delivery
 	if err != nil {
 		return nil, err
 	}
-	detail := deliveryDetail{DeliveryView: viewDelivery(d), Event: briefly(e), Attempts: pageOf(attempts, viewAttempt, "").Body.Items}
+	detail := deliveryDetail{DeliveryView: viewDelivery(d), Event: briefly(e), Attempts: pageOf(newest(attempts), viewAttempt, "").Body.Items}
 	return &result[deliveryDetail]{Body: detail}, nil
 }
 
@@ -276,3 +276,11 @@ func viewResponse(r webhook.Result) *responseView {
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// maxAttempts is how many attempts of a delivery are shown.
+const maxAttempts = 100
+
+// newest leaves the last of a list.
+func newest(list []webhook.Attempt) []webhook.Attempt {
+	return list[max(0, len(list)-maxAttempts):]
+}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -20,7 +21,7 @@ type policyBody struct {
 	RetryOn          *webhook.RetryOn `json:"retry_on,omitempty" enum:"any_error,429_5xx" doc:"Which failed answers are retried; network errors always are."`
 	TimeoutSeconds   *int             `json:"timeout_seconds,omitempty" minimum:"1" maximum:"30"`
 	RetrySeconds     *[]int           `json:"retry_seconds,omitempty" maxItems:"20" doc:"The waits between the attempts; an empty list never retries."`
-	SilenceSeconds   *int             `json:"silence_seconds,omitempty" minimum:"0" maximum:"3600" doc:"How long nobody calls the URL after a timeout."`
+	SilenceSeconds   *int             `json:"silence_seconds,omitempty" minimum:"0" maximum:"300" doc:"How long nobody calls the URL after a timeout."`
 	HonourRetryAfter *bool            `json:"honour_retry_after,omitempty"`
 	GoneDisables     *bool            `json:"gone_disables,omitempty" doc:"An answer of 410 disables the endpoint."`
 }
@@ -41,7 +42,7 @@ func (p *policyBody) check() (webhook.PolicyPatch, error) {
 type endpointInput struct {
 	URL          string                 `json:"url" doc:"http or https, at most 2048 bytes."`
 	Format       string                 `json:"format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto" default:"standard"`
-	Types        []webhook.EventType    `json:"types,omitempty" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready" doc:"Empty: all but job.progress."`
+	Types        []webhook.EventType    `json:"types,omitempty" maxItems:"5" uniqueItems:"true" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready" doc:"Empty: all but job.progress."`
 	Policy       *policyBody            `json:"policy,omitempty"`
 	Status       webhook.EndpointStatus `json:"status,omitempty" enum:"enabled,paused,disabled" default:"enabled"`
 	StatusReason string                 `json:"status_reason,omitempty" maxLength:"200" doc:"Why it is paused or disabled, for people."`
@@ -52,7 +53,7 @@ type endpointInput struct {
 type endpointPatch struct {
 	URL          *string                 `json:"url,omitempty"`
 	Format       *string                 `json:"format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto"`
-	Types        []webhook.EventType     `json:"types,omitempty" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready"`
+	Types        []webhook.EventType     `json:"types,omitempty" maxItems:"5" uniqueItems:"true" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready"`
 	Policy       *policyBody             `json:"policy,omitempty" doc:"Replaces the whole policy of the endpoint."`
 	Status       *webhook.EndpointStatus `json:"status,omitempty" enum:"enabled,paused,disabled"`
 	StatusReason string                  `json:"status_reason,omitempty" maxLength:"200"`
@@ -129,11 +130,27 @@ func (a *API) createEndpoint(ctx context.Context, in *createEndpointInput) (*res
 	if err := a.checkURL("url", in.Body.URL); err != nil {
 		return nil, err
 	}
+	if err := a.checkRoom(ctx, account); err != nil {
+		return nil, err
+	}
 	view, err := a.create(ctx, account, in.Body, false)
 	if err != nil {
 		return nil, err
 	}
 	return &result[endpointView]{Body: *view}, nil
+}
+
+// maxEndpoints is how many endpoints an account may have: each is a delivery,
+// or a declined one, for every end of a run.
+const maxEndpoints = 100
+
+func (a *API) checkRoom(ctx context.Context, account string) error {
+	list, err := a.Store.Endpoints(ctx, account)
+	if err != nil || len(list) < maxEndpoints {
+		return err
+	}
+	return conflict("too-many-endpoints", "The account has as many endpoints as it may.").
+		field("account", fmt.Sprintf("it has %d endpoints", len(list)), "delete one that is no longer used")
 }
 
 // create makes an endpoint of a URL that was checked.

@@ -43,7 +43,7 @@ func TestANewURLEnablesADefaultEndpointThatWasGivenUp(t *testing.T) {
 	s := newSite(t)
 	made := s.must(t, 200, s.platform, "PUT", "/v1/accounts/acme", `{"webhook_url":"https://a.example/1"}`)
 	id := made["default_endpoint"].(map[string]any)["id"].(string)
-	if err := s.store.Disable(t.Context(), "acme", id, "410"); err != nil {
+	if err := s.store.Disable(t.Context(), "acme", id, "https://a.example/1", "410"); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ url, want string }{{"https://a.example/1", "disabled"}, {"https://a.example/2", "enabled"}} {

@@ -111,9 +111,7 @@ func (a *API) patched(old job.Job, patch []member) (job.Job, error) {
 	if err != nil {
 		return job.Job{}, err
 	}
-	if old.Kind == job.KindPipeline {
-		list = slices.DeleteFunc(list, isLevel)
-	}
+	list = slices.DeleteFunc(list, func(m member) bool { return ofOneChange(old, m) })
 	if list, err = mergeMembers(list, patch); err != nil {
 		return job.Job{}, err
 	}
@@ -124,9 +122,21 @@ func (a *API) patched(old job.Job, patch []member) (job.Job, error) {
 	return d.next(&old)
 }
 
-// isLevel finds the attribute that tells how severe one change is. It is not
-// kept for the next: a failure would pass for as harmless as the progress before.
-func isLevel(m member) bool { return string(m.Name) == "level" }
+// ofOneChange finds what a patch does not take over from the record before: the
+// level of a pipeline's change, which would make a failure as harmless as the
+// progress before it, and a status that followed from page counts, which
+// follows from the new ones again.
+func ofOneChange(old job.Job, m member) bool {
+	switch {
+	case old.Kind == job.KindPipeline:
+		return string(m.Name) == "level"
+	case old.Kind == job.KindScraping && string(m.Name) == "status":
+		s, err := old.Scraping()
+		return err == nil && s.JobsScheduled > 0 &&
+			old.Status == job.DeriveScraping(s.JobsScheduled, s.JobsExecuted, s.JobsFailed, s.JobsEmpty)
+	}
+	return false
+}
 
 func (a *API) getJob(ctx context.Context, in *jobInput) (*rawAnswer, error) {
 	account := in.Account

@@ -25,6 +25,9 @@ func split(object []byte) ([]member, error) {
 	if !utf8.Valid(object) {
 		return nil, malformed("it is not UTF-8")
 	}
+	if err := job.CheckDepth(object); err != nil {
+		return nil, err
+	}
 	list, ok := job.Members(object)
 	if !ok {
 		return nil, noObject()
@@ -95,6 +98,9 @@ func attributesOf(list []member) (attributes, error) {
 		if slot := a.slot(string(m.Name)); slot != nil {
 			if *slot = m.Value; isNull(m.Value) {
 				*slot = nil
+			}
+			if slot == &a.ours && !json.Valid(m.Value) { // nobody else looks at it
+				return a, malformed("it is no JSON")
 			}
 			continue
 		}

@@ -40,7 +40,7 @@ func (h *Handler) attempt(ctx context.Context, m events.SQSMessage, w webhook.Wo
 		return h.end(ctx, w.Delivery, unsent(w.Delivery), fmt.Sprintf("the format %q is unknown", w.Delivery.Target.Format))
 	}
 	policy := f.Policy.With(w.Endpoint.Policy)
-	if over, err := h.overtaken(ctx, w.Delivery); over || err != nil {
+	if over, err := h.overtaken(ctx, w.Delivery, policy); over || err != nil {
 		return err
 	}
 	claimed, err := h.claim(ctx, w.Delivery, policy)
@@ -51,38 +51,52 @@ func (h *Handler) attempt(ctx context.Context, m events.SQSMessage, w webhook.Wo
 		return fmt.Errorf("delivery %s: claim: %w", w.Delivery.ID, err)
 	}
 	w.Delivery = claimed
+	if w.Delivery.Attempts+w.Delivery.Postponed == 0 {
+		w.Delivery.Deadline = policy.Deadline(h.now()) // it may have been held for long
+	}
 	a := h.send(ctx, w, f, policy)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && a.result.Failure != "" {
 		return fmt.Errorf("delivery %s: stopped during the attempt: %w", w.Delivery.ID, ctx.Err())
+	}
+	ctx = context.WithoutCancel(ctx) // the attempt was made: it is recorded even if we are being stopped
+	if a.result.Failure == webhook.FailureOurs {
+		return h.postpone(ctx, m, w.Delivery, a.result)
 	}
 	o := policy.Outcome(w.Delivery, a.result, h.now(), h.jitter())
 	stats.count(w.Delivery, a, o)
 	h.watch(ctx, w, o)
-	return h.settle(ctx, m, w, a, o)
+	return h.settle(ctx, m, w, a, o, policy)
+}
+
+// ourFault is the pause after a request that could not be made for want of
+// sockets or files of our own.
+const ourFault = 10 * time.Second
+
+// postpone keeps the message back. No attempt is recorded: none was made.
+func (h *Handler) postpone(ctx context.Context, m events.SQSMessage, d webhook.Delivery, r webhook.Result) error {
+	h.log().ErrorContext(ctx, "delivery.postponed", "delivery", d.ID, "code", r.Code, "detail", r.Detail)
+	return h.notYet(ctx, m, d, ourFault)
 }
 
 // overtaken ends a progress webhook that would be retried although a newer one
 // of the same job is on its way.
-func (h *Handler) overtaken(ctx context.Context, d webhook.Delivery) (bool, error) {
-	if d.EventType != webhook.JobProgress || d.Attempts+d.Postponed == 0 {
+func (h *Handler) overtaken(ctx context.Context, d webhook.Delivery, p webhook.Policy) (bool, error) {
+	if d.Attempts+d.Postponed == 0 {
 		return false, nil
 	}
-	over, err := h.Store.Overtaken(ctx, d)
-	if err != nil {
-		return false, fmt.Errorf("delivery %s: look for newer progress: %w", d.ID, err)
-	}
-	if !over {
-		return false, nil
+	over, err := h.pointless(ctx, d, p)
+	if err != nil || !over {
+		return false, err
 	}
 	return true, h.end(ctx, d, webhook.StateSuperseded, supersededReason)
 }
 
 const supersededReason = "a newer progress event of the same job made a retry pointless"
 
-// claim takes the lease of every attempt but a first one, which its message
-// alone protects: visibility outlasts the request.
+// claim takes the lease of every attempt but a first one from the queue, which
+// its message alone protects: visibility outlasts the request.
 func (h *Handler) claim(ctx context.Context, d webhook.Delivery, p webhook.Policy) (webhook.Delivery, error) {
-	if d.FirstAttempt() {
+	if d.FirstAttempt() && d.State == webhook.StateQueued {
 		return d, nil
 	}
 	next := d
@@ -115,14 +129,14 @@ func unsendable(why string) webhook.Result {
 }
 
 // settle records the attempt with its outcome, then sees to the next one.
-func (h *Handler) settle(ctx context.Context, m events.SQSMessage, w webhook.Work, a answer, o webhook.Outcome) error {
+func (h *Handler) settle(ctx context.Context, m events.SQSMessage, w webhook.Work, a answer, o webhook.Outcome, p webhook.Policy) error {
 	h.sideEffects(ctx, w, o)
-	next, err := h.next(ctx, w.Delivery, a, o)
+	next, err := h.next(ctx, w.Delivery, a, o, p)
 	if err != nil {
 		return err
 	}
 	h.logFailure(ctx, w, a, o, next)
-	err = h.Store.Record(ctx, w.Delivery, next, attemptOf(w, a, o, next))
+	err = h.record(ctx, w.Delivery, next, attemptOf(w, a, o, next))
 	switch {
 	case errors.Is(err, webhook.ErrStale):
 		h.log().InfoContext(ctx, "delivery.raced", "delivery", w.Delivery.ID, "state", next.State)
@@ -135,6 +149,28 @@ func (h *Handler) settle(ctx context.Context, m events.SQSMessage, w webhook.Wor
 	return h.again(ctx, m, next, o.After)
 }
 
+// recordTries and recordPause are how often, and how far apart, the outcome of
+// an attempt that was made is written before its message is left to come
+// again, and the attempt with it.
+const (
+	recordTries = 5
+	recordPause = time.Second
+)
+
+// record writes the outcome, patiently where the store cannot just now.
+func (h *Handler) record(ctx context.Context, read, next webhook.Delivery, a *webhook.Attempt) (err error) {
+	for try := range recordTries {
+		if try > 0 {
+			h.pause(recordPause << (try - 1))
+		}
+		err = h.Store.Record(ctx, read, next, a)
+		if err == nil || errors.Is(err, webhook.ErrStale) || errors.Is(err, webhook.ErrNotFound) {
+			return err
+		}
+	}
+	return err
+}
+
 // sideEffects of an outcome on others than the delivery. They are not worth
 // failing the attempt for: it was made, and must be recorded.
 func (h *Handler) sideEffects(ctx context.Context, w webhook.Work, o webhook.Outcome) {
@@ -144,14 +180,14 @@ func (h *Handler) sideEffects(ctx context.Context, w webhook.Work, o webhook.Out
 		}
 	}
 	if o.Disable && w.HasEndpoint {
-		if err := h.Store.Disable(ctx, w.Delivery.Account, w.Endpoint.ID, o.Reason); err != nil {
+		if err := h.Store.Disable(ctx, w.Delivery.Account, w.Endpoint.ID, w.URL(), o.Reason); err != nil {
 			h.log().ErrorContext(ctx, "disable.lost", "endpoint", w.Endpoint.ID, "error", err)
 		}
 	}
 }
 
 // next is the delivery's row after the attempt.
-func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webhook.Outcome) (webhook.Delivery, error) {
+func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webhook.Outcome, p webhook.Policy) (webhook.Delivery, error) {
 	now, next := h.now(), d
 	next.State, next.Reason, next.UpdatedAt = o.State(), o.Reason, now
 	next.LeaseUntil, next.NextAt, next.DueAt = time.Time{}, time.Time{}, time.Time{}
@@ -165,13 +201,13 @@ func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webh
 		next.DeliveredAt = now
 	}
 	if o.Verdict == webhook.Retry {
-		over, err := h.pointless(ctx, d)
+		over, err := h.pointless(ctx, d, p)
 		if err != nil {
 			return next, err
 		}
 		if over {
 			next.State, next.Reason = webhook.StateSuperseded, o.Reason+"; "+supersededReason
-			return next, nil
+			return keepDelivered(next), nil
 		}
 		next.NextAt = now.Add(o.After)
 		if o.After > MaxHide {
@@ -182,11 +218,15 @@ func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webh
 }
 
 // pointless tells whether a retry would say what a newer event says better.
-func (h *Handler) pointless(ctx context.Context, d webhook.Delivery) (bool, error) {
-	if d.EventType != webhook.JobProgress {
+func (h *Handler) pointless(ctx context.Context, d webhook.Delivery, p webhook.Policy) (bool, error) {
+	if !p.Supersedes || d.EventType != webhook.JobProgress {
 		return false, nil
 	}
-	return h.Store.Overtaken(ctx, d)
+	over, err := h.Store.Overtaken(ctx, d)
+	if err != nil {
+		return false, fmt.Errorf("delivery %s: look for newer progress: %w", d.ID, err)
+	}
+	return over, nil
 }
 
 // keepDelivered lets a failed resend end as what the delivery was before: a

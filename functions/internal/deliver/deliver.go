@@ -25,7 +25,8 @@ const MaxHide = 15 * time.Minute
 // Store keeps deliveries and what is known of their targets.
 type Store interface {
 	// Load reads what is needed for an attempt of each delivery, in order. A
-	// delivery that does not exist is a Work with a zero Delivery.
+	// delivery that does not exist is a Work with a zero Delivery; what of one
+	// cannot be read is its Err.
 	Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, error)
 	// Record replaces a delivery's row if nobody changed it since it was read,
 	// and keeps the attempt, if any, in every case. It returns ErrStale when
@@ -36,8 +37,8 @@ type Store interface {
 	Overtaken(ctx context.Context, d webhook.Delivery) (bool, error)
 	// Silence keeps everybody from calling the exact URL until then.
 	Silence(ctx context.Context, url string, until time.Time) error
-	// Disable disables an endpoint, with the reason.
-	Disable(ctx context.Context, account, endpoint, reason string) error
+	// Disable disables an endpoint, with the reason, if its URL is still url.
+	Disable(ctx context.Context, account, endpoint, url, reason string) error
 	// AddStats adds to the hourly statistics. Losing some in a crash is allowed.
 	AddStats(ctx context.Context, stats []webhook.Stats) error
 	// SetHealth records that an endpoint's health changed.
@@ -70,10 +71,11 @@ type Handler struct {
 	Sender    Sender
 	PublicURL string // begins the links of the standard format
 	Health    *HealthLog
-	Crew      *crew.Crew       // runs the attempts; nil: a goroutine each
-	Now       func() time.Time // nil is time.Now
-	Jitter    func() float64   // in [0, 1); nil is random
-	Log       *slog.Logger     // nil is slog.Default
+	Crew      *crew.Crew          // runs the attempts; nil: a goroutine each
+	Now       func() time.Time    // nil is time.Now
+	Jitter    func() float64      // in [0, 1); nil is random
+	Pause     func(time.Duration) // between tries to record; nil is time.Sleep
+	Log       *slog.Logger        // nil is slog.Default
 }
 
 // errStay says that a message was handled but must stay in its queue.
@@ -122,7 +124,7 @@ func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]web
 		case err != nil:
 			errs[i] = fmt.Errorf("delivery %s: load: %w", bells[i].Delivery, err)
 		default:
-			works[i] = h.answering(ctx, bells[i], loaded[next])
+			works[i], errs[i] = h.answering(ctx, bells[i], loaded[next])
 			next++
 		}
 	}
@@ -130,15 +132,18 @@ func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]web
 }
 
 // answering drops a doorbell for a delivery that is gone or past.
-func (h *Handler) answering(ctx context.Context, bell webhook.Doorbell, w webhook.Work) webhook.Work {
+func (h *Handler) answering(ctx context.Context, bell webhook.Doorbell, w webhook.Work) (webhook.Work, error) {
 	if w.Delivery.ID == "" {
 		h.log().WarnContext(ctx, "delivery.gone", "delivery", bell.Delivery)
-		return webhook.Work{}
+		return webhook.Work{}, nil
 	}
 	if bell.Generation < w.Delivery.Generation || w.Delivery.State.Final() {
-		return webhook.Work{}
+		return webhook.Work{}, nil
 	}
-	return w
+	if w.Err != nil {
+		return w, fmt.Errorf("delivery %s: load: %w", bell.Delivery, w.Err)
+	}
+	return w, nil
 }
 
 // guarded turns a panic over one message into its error.
@@ -155,6 +160,8 @@ func (h *Handler) guarded(ctx context.Context, m events.SQSMessage, w webhook.Wo
 func (h *Handler) attend(ctx context.Context, m events.SQSMessage, w webhook.Work, stats *tally) error {
 	now, d := h.now(), w.Delivery
 	switch {
+	case d.InFlight(now):
+		return h.notYet(ctx, m, d, d.LeaseUntil.Sub(now))
 	case !d.ExpiresAt.IsZero() && !d.ExpiresAt.After(now):
 		return h.end(ctx, d, unsent(d), "expired before it could be sent")
 	case w.HasEndpoint && w.Endpoint.Status != webhook.EndpointEnabled:
@@ -164,9 +171,7 @@ func (h *Handler) attend(ctx context.Context, m events.SQSMessage, w webhook.Wor
 	case w.SilentUntil.After(now):
 		return h.hold(ctx, w, w.SilentUntil, "silent: a call of this URL timed out; nobody calls it until "+w.SilentUntil.UTC().Format(time.RFC3339))
 	case d.NextAt.After(now):
-		return h.notYet(ctx, m, d.NextAt.Sub(now))
-	case d.InFlight(now):
-		return h.notYet(ctx, m, d.LeaseUntil.Sub(now))
+		return h.notYet(ctx, m, d, d.NextAt.Sub(now))
 	}
 	return h.attempt(ctx, m, w, stats)
 }
@@ -182,10 +187,11 @@ func unsent(d webhook.Delivery) webhook.State {
 
 // notYet keeps the message back until it is due. What is due later than a
 // message may be hidden has been parked, and sweep will ring for it.
-func (h *Handler) notYet(ctx context.Context, m events.SQSMessage, wait time.Duration) error {
-	if wait > MaxHide {
+func (h *Handler) notYet(ctx context.Context, m events.SQSMessage, d webhook.Delivery, wait time.Duration) error {
+	if wait > MaxHide && !d.DueAt.IsZero() {
 		return nil
 	}
+	wait = min(wait, MaxHide)
 	if err := h.Queue.Hide(ctx, m.ReceiptHandle, wait); err != nil {
 		return fmt.Errorf("hide for %s: %w", wait, err)
 	}
@@ -196,7 +202,13 @@ func (h *Handler) notYet(ctx context.Context, m events.SQSMessage, wait time.Dur
 // until sweep finds the reason gone.
 func (h *Handler) hold(ctx context.Context, w webhook.Work, until time.Time, why string) error {
 	next := w.Delivery
-	next.State, next.Reason, next.NextAt, next.DueAt = webhook.StateHeld, why, until, until
+	next.State, next.Reason, next.DueAt = webhook.StateHeld, why, until
+	if until.After(next.NextAt) {
+		next.NextAt = until
+	}
+	if !until.IsZero() {
+		next.DueAt = next.NextAt
+	}
 	return h.write(ctx, w.Delivery, next, nil)
 }
 
@@ -242,6 +254,14 @@ func (h *Handler) now() time.Time {
 		return time.Now()
 	}
 	return h.Now()
+}
+
+func (h *Handler) pause(d time.Duration) {
+	if h.Pause == nil {
+		time.Sleep(d)
+		return
+	}
+	h.Pause(d)
 }
 
 func (h *Handler) jitter() float64 {

@@ -1,6 +1,7 @@
 package deliver_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -409,6 +410,111 @@ func TestADeliveryWhoseEndpointWasDeletedEnds(t *testing.T) {
 	w.want(t, other, webhook.StateDeclined)
 }
 
+func TestAResentProgressWebhookThatIsOvertakenStaysDelivered(t *testing.T) {
+	w := newWorld(t)
+	w.ring(t, progressOld)
+	w.resend(t, progressOld)
+	w.sender.answer = status(500)
+	w.ringGeneration(t, progressOld, 2)
+	if d := w.want(t, progressOld, webhook.StateDelivered); !strings.Contains(d.Reason, "resend failed") {
+		t.Errorf("reason %q, want why the resend failed", d.Reason)
+	}
+}
+
+func TestADeliveryThatWasHeldForLongKeepsItsRightToWait(t *testing.T) {
+	w := newWorld(t)
+	w.now = w.now.Add(20 * 24 * time.Hour) // far past the deadline of its dispatch
+	w.sender.answer = func(deliver.Request) webhook.Result {
+		return webhook.Result{Status: 429, RetryAfter: time.Minute}
+	}
+	w.ring(t, standard)
+	w.want(t, standard, webhook.StateWaiting)
+}
+
+func TestAHoldDoesNotBringARetryForward(t *testing.T) {
+	w := newWorld(t)
+	w.sender.answer = status(500)
+	w.ring(t, standard)
+	due := w.want(t, standard, webhook.StateWaiting).NextAt
+	w.setStatus(t, "ep_standard", webhook.EndpointPaused, "maintenance")
+	w.ringAgain(t, standard)
+	if d := w.want(t, standard, webhook.StateHeld); !d.NextAt.Equal(due) {
+		t.Errorf("next attempt at %s, want %s as before the hold", d.NextAt, due)
+	}
+}
+
+func TestOurOwnWantOfSocketsSpendsNoAttempt(t *testing.T) {
+	w := newWorld(t)
+	w.sender.answer = func(deliver.Request) webhook.Result {
+		return webhook.Result{Failure: webhook.FailureOurs, Code: "EMFILE"}
+	}
+	answer := w.ring(t, socialData) // which has one attempt only
+	if d := w.want(t, socialData, webhook.StateQueued); d.Attempts != 0 || len(answer.BatchItemFailures) != 1 {
+		t.Errorf("%d attempts, %d failures; want none, and the message to stay", d.Attempts, len(answer.BatchItemFailures))
+	}
+	w.sender.answer = nil
+	w.ring(t, socialData)
+	w.want(t, socialData, webhook.StateDelivered)
+}
+
+func TestAnAnswerThatCameBeforeTheStopIsRecorded(t *testing.T) {
+	w := newWorld(t)
+	ctx, stop := context.WithCancel(t.Context())
+	w.sender.answer = func(deliver.Request) webhook.Result {
+		stop()
+		return ok
+	}
+	answer, err := w.handler(w.retry).Handle(ctx, batch(standard, 1))
+	if err != nil || len(answer.BatchItemFailures) != 0 {
+		t.Errorf("failures %v, %v; want none", answer, err)
+	}
+	w.want(t, standard, webhook.StateDelivered)
+}
+
+func TestALateGoneDoesNotDisableAnEndpointThatHasMoved(t *testing.T) {
+	w := newWorld(t)
+	w.sender.answer = func(deliver.Request) webhook.Result {
+		_, err := w.store.UpdateEndpoint(t.Context(), "acme", "ep_standard", func(e webhook.Endpoint) (webhook.Endpoint, error) {
+			e.URL = "https://receiver.example/moved"
+			return e, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return webhook.Result{Status: 410}
+	}
+	w.ring(t, standard)
+	if e, err := w.store.Endpoint(t.Context(), "acme", "ep_standard"); err != nil || e.Status != webhook.EndpointEnabled {
+		t.Errorf("the endpoint is %s, %v; want enabled", e.Status, err)
+	}
+}
+
+func TestLogsHoldNoSecretNoBodyAndNoURL(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.store.UpdateEndpoint(t.Context(), "acme", "ep_standard", func(e webhook.Endpoint) (webhook.Endpoint, error) {
+		e.URL = "https://receiver.example/standard?token=planted-in-the-url"
+		return e, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sender.answer = func(deliver.Request) webhook.Result {
+		return webhook.Result{Status: 500, Body: []byte("planted-in-the-answer")}
+	}
+	var log bytes.Buffer
+	h := w.handler(w.retry)
+	h.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.handle(t, h, batch(standard, 1))
+	if log.Len() == 0 {
+		t.Fatal("nothing was logged")
+	}
+	for _, planted := range []string{"planted-in", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "receiver.example", "job_id"} {
+		if strings.Contains(log.String(), planted) {
+			t.Errorf("the log holds %q:\n%s", planted, log.String())
+		}
+	}
+}
+
 func status(code int) func(deliver.Request) webhook.Result {
 	return func(deliver.Request) webhook.Result { return webhook.Result{Status: code} }
 }
@@ -591,7 +697,7 @@ func (w *testWorld) dispatchTwin(t *testing.T, fixture, id, twin string) string 
 func (w *testWorld) handler(retry deliver.RetryQueue) *deliver.Handler {
 	return &deliver.Handler{
 		Store: w.store, Queue: w.queue, Retry: retry, Sender: w.sender, Health: w.watch,
-		Now: w.clock, Jitter: func() float64 { return 0 }, Log: slog.New(slog.DiscardHandler),
+		Now: w.clock, Jitter: func() float64 { return 0 }, Pause: func(time.Duration) {}, Log: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -1,11 +1,12 @@
 package dispatch
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -105,24 +106,43 @@ func appendNumber(b []byte, n string) ([]byte, error) {
 	return append(b, n...), nil
 }
 
-// appendString writes a JSON string. Plain ASCII, the common case, needs no
-// second look.
+// appendString writes a JSON string and escapes no more than it must, so that
+// a record does not grow on its way.
 func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			return append(b, quote(s)...)
+	b = append(b, '"')
+	start := 0
+	for i, r := range s {
+		if r >= ' ' && r != '"' && r != '\\' && r != utf8.RuneError {
+			continue
+		}
+		b = append(b, s[start:i]...)
+		b = appendEscaped(b, r)
+		start = i + 1
+		if r == utf8.RuneError && strings.HasPrefix(s[i:], "\ufffd") {
+			start = i + len("\ufffd")
 		}
 	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
+	return append(append(b, s[start:]...), '"')
 }
 
-// quote is json.Marshal without its escapes for HTML.
-func quote(s string) []byte {
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always encodes, a buffer always takes it
-	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
+// appendEscaped writes what cannot stand in a JSON string as it is. A byte that
+// is no UTF-8 becomes the replacement character.
+func appendEscaped(b []byte, r rune) []byte {
+	switch r {
+	case '"', '\\':
+		return append(b, '\\', byte(r))
+	case '\b':
+		return append(b, `\b`...)
+	case '\f':
+		return append(b, `\f`...)
+	case '\n':
+		return append(b, `\n`...)
+	case '\r':
+		return append(b, `\r`...)
+	case '\t':
+		return append(b, `\t`...)
+	case utf8.RuneError:
+		return append(b, "\ufffd"...)
+	}
+	return fmt.Appendf(b, `\u%04x`, r)
 }

@@ -216,9 +216,6 @@ func (p planner) declined(e webhook.Event, why string) []webhook.Planned {
 	return []webhook.Planned{{Event: e, Deliveries: []webhook.Delivery{d}}}
 }
 
-// unknownAccount owns what cannot be attributed to anybody.
-const unknownAccount = "unknown"
-
 // unreadable is the declined event of a record that could not be decoded, in
 // the name of whatever its image says of account and job.
 func (p planner) unreadable(r events.DynamoDBEventRecord, cause error) []webhook.Planned {
@@ -228,7 +225,7 @@ func (p planner) unreadable(r events.DynamoDBEventRecord, cause error) []webhook
 		CreatedAt: r.Change.ApproximateCreationDateTime.UTC(),
 	}
 	if job.CheckID("account", j.Account) != nil {
-		j.Account = unknownAccount
+		j.Account = job.UnknownAccount
 	}
 	if record, err := appendMap(nil, image); err == nil && len(record) <= job.MaxRecordBytes {
 		j.Record = record

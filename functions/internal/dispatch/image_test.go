@@ -1,0 +1,37 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"pgregory.net/rapid"
+)
+
+func TestAStringIsWrittenAsItWasAndNoLongerThanItMust(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.String().Draw(t, "text")
+		written := appendString(nil, s)
+		var read string
+		if err := json.Unmarshal(written, &read); err != nil || read != strings.ToValidUTF8(s, "\ufffd") {
+			t.Fatalf("%q was written as %s and read as %q, %v", s, written, read, err)
+		}
+	})
+	if got, want := string(appendString(nil, "a\u2028<&>\xff\ufffdz\x01\n\"")), "\"a\u2028<&>\ufffd\ufffdz"+`\u0001\n\""`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestWhatJSONCannotSayIsRefused(t *testing.T) {
+	for name, v := range map[string]events.DynamoDBAttributeValue{
+		"binary":        events.NewBinaryAttribute([]byte{1}),
+		"binary set":    events.NewBinarySetAttribute([][]byte{{1}}),
+		"broken number": events.NewNumberAttribute("1,5"),
+		"no value":      {},
+	} {
+		if b, err := appendValue(nil, v); err == nil {
+			t.Errorf("%s was written as %s", name, b)
+		}
+	}
+}
