@@ -58,6 +58,14 @@ func TestBadInputIsRefusedWithFieldAndCureAndChangesNothing(t *testing.T) {
 		code, field                string
 	}{
 		// Job records: what the issue lists.
+		{"nested too deep", "PUT", "/v1/jobs/n", async(`,"deep":` + strings.Repeat("[", 40) + strings.Repeat("]", 40)), 422, "invalid", ""},
+		{"nested too deep, patched", "PATCH", "/v1/jobs/runs", `{"deep":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, 422, "invalid", ""},
+		{"a year of five digits", "PUT", "/v1/jobs/n", async(`,"created_at":"9999-12-31T23:59:59-01:00"`), 422, "invalid", "created_at"},
+		{"seconds of a far year", "PUT", "/v1/jobs/n", async(`,"created_at":1000000000000`), 422, "invalid", "created_at"},
+		{"what we ignore is no JSON", "PUT", "/v1/jobs/n", async(`,"phase":[}`), 400, "malformed", ""},
+		{"reserved account", "PUT", "/v1/jobs/n", `{"account":"unknown","kind":"async","status":"pending"}`, 422, "invalid", "account"},
+		{"account of a reserved name", "PUT", "/v1/accounts/unknown", `{"name":"x"}`, 422, "invalid", "account"},
+		{"impossible port", "PUT", "/v1/jobs/n", batch("https://a.example:99999/"), 422, "invalid", "notification_webhook"},
 		{"unknown kind", "PUT", "/v1/jobs/n", `{"account":"acme","kind":"film","status":"pending"}`, 422, "invalid", "kind"},
 		{"no kind", "PUT", "/v1/jobs/n", `{"account":"acme","status":"pending"}`, 422, "invalid", "kind"},
 		{"status of another kind", "PUT", "/v1/jobs/n", `{"account":"acme","kind":"async","status":"idle"}`, 422, "invalid", "status"},

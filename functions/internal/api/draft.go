@@ -19,6 +19,7 @@ type draft struct {
 	job.Job
 	rest               []byte // the platform's own attributes as written, each after a comma
 	hasRun, hasCreated bool
+	derived            bool // the status follows from page counts
 	now                time.Time
 }
 
@@ -46,7 +47,7 @@ func (a *API) draftOf(id string, list []member) (draft, error) {
 		return draft{}, err
 	}
 	return draft{Job: j, rest: text[restAt : len(text)-1], now: a.Now(),
-		hasRun: attrs.run != nil, hasCreated: attrs.createdAt != nil}, nil
+		hasRun: attrs.run != nil, hasCreated: attrs.createdAt != nil, derived: attrs.status == nil}, nil
 }
 
 // text is the record as it was written, for decoding, in memory of its own.
@@ -212,6 +213,9 @@ func (d draft) record(j job.Job) []byte {
 	b = strconv.AppendQuote(append(b, `,"kind":`...), string(j.Kind))
 	b = strconv.AppendQuote(append(b, `,"id":`...), j.ID)
 	b = strconv.AppendQuote(append(b, `,"status":`...), string(j.Status))
+	if d.derived {
+		b = append(b, `,"`+statusDerived+`":true`...)
+	}
 	b = strconv.AppendInt(append(b, `,"run":`...), int64(j.Run), 10)
 	b = append(j.CreatedAt.AppendFormat(append(b, `,"created_at":"`...), stampLayout), '"')
 	b = append(b, d.rest...)

@@ -111,3 +111,18 @@ func TestSecretsAreShownWhenTheyChangeAndNeverPrivateKeys(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAccountHasRoomForAHundredEndpoints(t *testing.T) {
+	s := newSite(t)
+	have, err := s.store.Endpoints(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 - len(have) {
+		s.must(t, 201, s.acme, "POST", "/v1/endpoints", `{"url":"https://a.example"}`)
+	}
+	got := s.do(s.acme, "POST", "/v1/endpoints", `{"url":"https://a.example"}`)
+	if got.status != 409 || !strings.Contains(got.body, "/problems/too-many-endpoints") {
+		t.Errorf("got %d %s, want 409 too-many-endpoints", got.status, got.body)
+	}
+}

@@ -111,7 +111,10 @@ func (a *API) patched(old job.Job, patch []member) (job.Job, error) {
 	if err != nil {
 		return job.Job{}, err
 	}
-	list = slices.DeleteFunc(list, func(m member) bool { return ofOneChange(old, m) })
+	derived := slices.ContainsFunc(list, func(m member) bool { return string(m.Name) == statusDerived })
+	list = slices.DeleteFunc(list, func(m member) bool {
+		return derived && string(m.Name) == "status" || old.Kind == job.KindPipeline && isLevel(m)
+	})
 	if list, err = mergeMembers(list, patch); err != nil {
 		return job.Job{}, err
 	}
@@ -122,21 +125,9 @@ func (a *API) patched(old job.Job, patch []member) (job.Job, error) {
 	return d.next(&old)
 }
 
-// ofOneChange finds what a patch does not take over from the record before: the
-// level of a pipeline's change, which would make a failure as harmless as the
-// progress before it, and a status that followed from page counts, which
-// follows from the new ones again.
-func ofOneChange(old job.Job, m member) bool {
-	switch {
-	case old.Kind == job.KindPipeline:
-		return string(m.Name) == "level"
-	case old.Kind == job.KindScraping && string(m.Name) == "status":
-		s, err := old.Scraping()
-		return err == nil && s.JobsScheduled > 0 &&
-			old.Status == job.DeriveScraping(s.JobsScheduled, s.JobsExecuted, s.JobsFailed, s.JobsEmpty)
-	}
-	return false
-}
+// isLevel finds the attribute that tells how severe one change is. It is not
+// kept for the next: a failure would pass for as harmless as the progress before.
+func isLevel(m member) bool { return string(m.Name) == "level" }
 
 func (a *API) getJob(ctx context.Context, in *jobInput) (*rawAnswer, error) {
 	account := in.Account

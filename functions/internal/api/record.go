@@ -63,9 +63,13 @@ type attributes struct {
 	size                                      int // of rest, written
 }
 
+// statusDerived marks a status that followed from page counts, so that it
+// follows from the next ones again.
+const statusDerived = "status_derived"
+
 // reserved are the names of the attributes that the API looks after.
-func reserved() [9]string {
-	return [...]string{"account", "kind", "id", "status", "run", "created_at", "updated_at", "phase", "outcome"}
+func reserved() [10]string {
+	return [...]string{"account", "kind", "id", "status", "run", "created_at", "updated_at", "phase", "outcome", statusDerived}
 }
 
 func (a *attributes) slot(name string) *[]byte {
@@ -82,7 +86,7 @@ func (a *attributes) slot(name string) *[]byte {
 		return &a.run
 	case "created_at":
 		return &a.createdAt
-	case "updated_at", "phase", "outcome":
+	case "updated_at", "phase", "outcome", statusDerived:
 		return &a.ours
 	}
 	return nil

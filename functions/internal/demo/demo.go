@@ -47,7 +47,7 @@ func Play(ctx context.Context, c Config) error {
 	case ctx.Err() != nil:
 		return nil
 	}
-	s.tryNext(c)
+	s.tryNext(ctx)
 	<-ctx.Done()
 	return nil
 }
@@ -92,20 +92,28 @@ func (s *show) play(whole context.Context) error {
 	return err
 }
 
-// tryNext prints commands that work as they stand.
-func (s *show) tryNext(c Config) {
-	list := s.api.base + "/v1/deliveries"
-	query := "?account=" + accountStandard
-	one := list + "/" + s.delivery
-	if s.delivery == "" {
-		s.out.next(s.receiver.url, curl(c.Key, "", list+query))
+// tryNext prints commands that work as they stand, with a key that can see the
+// account of the signed webhook only.
+func (s *show) tryNext(ctx context.Context) {
+	var minted struct {
+		Key string `json:"key"`
+	}
+	if err := s.api.call(ctx, "POST", "/v1/accounts/"+accountStandard+"/keys", map[string]string{"name": "demo"}, &minted); err != nil {
+		s.out.title("next", "no commands to try: "+err.Error())
+		s.out.next(s.receiver.url)
 		return
 	}
-	s.out.next(s.receiver.url, curl(c.Key, "", list+query), curl(c.Key, "", one+query), curl(c.Key, "-X POST ", one+":resend"+query))
+	list := s.api.base + "/v1/deliveries"
+	one := list + "/" + s.delivery
+	if s.delivery == "" {
+		s.out.next(s.receiver.url, curl(minted.Key, "", list))
+		return
+	}
+	s.out.next(s.receiver.url, curl(minted.Key, "", list), curl(minted.Key, "", one), curl(minted.Key, "-X POST ", one+":resend"))
 }
 
 // curl writes a command that needs nothing before it. Keys hold letters,
-// digits and _ only; the URL is quoted for its question mark.
+// digits and _ only.
 func curl(key, options, url string) string {
 	return fmt.Sprintf(`KEY=%s; curl -s %s-H "Authorization: Bearer $KEY" '%s'`, key, options, url)
 }

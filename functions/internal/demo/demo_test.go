@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -86,7 +87,10 @@ func TestPlayStaysAndOffersCommandsThatWork(t *testing.T) {
 		t.Fatalf("%d commands are printed, want 3:\n%s", len(commands), out.String())
 	}
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("there is no curl here")
+		if os.Getenv("JOBHOOK_REQUIRE_ALL") != "" {
+			t.Fatal("curl is missing; install it")
+		}
+		t.Skip("curl is missing: the printed commands are not tried")
 	}
 	for _, command := range commands {
 		got, err := exec.Command("sh", "-c", command).CombinedOutput()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +38,9 @@ func newProduct(t *testing.T) *product {
 	p := &product{t: t, jobs: map[string]map[string]any{}, urls: map[string]string{}, endpoints: map[string]string{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /v1/accounts/{id}", p.putAccount)
+	mux.HandleFunc("POST /v1/accounts/{id}/keys", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"key":"jh_live_a_b"}`)
+	})
 	mux.HandleFunc("GET /v1/endpoints", p.listEndpoints)
 	mux.HandleFunc("POST /v1/endpoints", p.createEndpoint)
 	mux.HandleFunc("DELETE /v1/endpoints/{id}", p.deleteEndpoint)
