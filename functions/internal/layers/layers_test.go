@@ -30,6 +30,7 @@ func testSupport() []string { return []string{"shared/storetest"} }
 type pkg struct {
 	ImportPath string
 	Imports    []string
+	Deps       []string // of all imports together
 }
 
 func TestImportsPointOneWay(t *testing.T) {
@@ -37,6 +38,21 @@ func TestImportsPointOneWay(t *testing.T) {
 		for _, imported := range p.Imports {
 			if why := forbidden(short(p.ImportPath), short(imported)); why != "" {
 				t.Errorf("%s imports %s: %s", short(p.ImportPath), imported, why)
+			}
+		}
+	}
+}
+
+// TestNothingComesInByTheBackDoor looks at what is imported in the end.
+func TestNothingComesInByTheBackDoor(t *testing.T) {
+	for _, p := range packages(t) {
+		from := short(p.ImportPath)
+		for _, dep := range p.Deps {
+			if slices.Contains(domain(), from) && outside(short(dep)) {
+				t.Errorf("%s depends on %s: the domain knows the standard library only", from, dep)
+			}
+			if strings.HasPrefix(from, "functions/") && isCDK(dep) {
+				t.Errorf("%s depends on %s: a function does not carry the CDK", from, dep)
 			}
 		}
 	}
@@ -72,12 +88,11 @@ func TestTheRulesCatch(t *testing.T) {
 
 // forbidden tells why a package may not import another; "" when it may.
 func forbidden(from, to string) string {
-	outside := strings.Contains(strings.SplitN(to, "/", 2)[0], ".")
 	switch {
 	case slices.Contains(testSupport(), to):
 		return "it is for tests"
 	case slices.Contains(domain(), from):
-		if outside || ours(to) && !slices.Contains(domain(), to) {
+		if outside(to) || ours(to) && !slices.Contains(domain(), to) {
 			return "the domain knows the standard library and itself only"
 		}
 	case slices.Contains(adapters(), from):
@@ -89,13 +104,24 @@ func forbidden(from, to string) string {
 			return "handlers name what they need as interfaces; main brings the adapter"
 		}
 	}
-	if strings.HasPrefix(from, "functions/") && (strings.HasPrefix(to, "github.com/aws/aws-cdk-go") || strings.HasPrefix(to, "github.com/aws/constructs-go")) {
+	if strings.HasPrefix(from, "functions/") && isCDK(to) {
 		return "a function does not carry the CDK"
 	}
 	if strings.HasPrefix(from, "infra") && slices.Contains(adapters(), to) {
 		return "the stacks know names, not code"
 	}
 	return ""
+}
+
+// outside tells whether a package is neither ours nor the standard library's.
+// What the standard library vendors is its own.
+func outside(name string) bool {
+	first, _, _ := strings.Cut(name, "/")
+	return strings.Contains(first, ".")
+}
+
+func isCDK(name string) bool {
+	return strings.HasPrefix(name, "github.com/aws/aws-cdk-go") || strings.HasPrefix(name, "github.com/aws/constructs-go")
 }
 
 func ours(name string) bool {
@@ -106,7 +132,7 @@ func short(path string) string { return strings.TrimPrefix(path, module) }
 
 func packages(t *testing.T) (list []pkg) {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"...").Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
