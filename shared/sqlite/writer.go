@@ -26,7 +26,7 @@ const patience = 5 * time.Millisecond
 
 // checkpointPages is the size of the write-ahead log, in pages of 4 KiB, from
 // which on it is copied back into the database.
-const checkpointPages = 4000
+const checkpointPages = 8000
 
 // checkpointEvery is how often the size of the log is looked at.
 const checkpointEvery = 100 * time.Millisecond
