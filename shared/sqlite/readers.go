@@ -38,7 +38,7 @@ func openReader(path string) (conn, error) {
 		return nil, err
 	}
 	c.SetBusyTimeout(5 * time.Second)
-	if err := sqlitex.ExecuteTransient(c, "PRAGMA cache_size = -2048", nil); err != nil {
+	if err := sqlitex.ExecuteTransient(c, "PRAGMA cache_size = -1024", nil); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil

@@ -19,12 +19,10 @@ import (
 	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
 	"github.com/jobhook/jobhook/functions/internal/world"
-	"github.com/jobhook/jobhook/shared/keyfile"
+	"github.com/jobhook/jobhook/functions/internal/worldtest"
 	"github.com/jobhook/jobhook/shared/sqlite"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
-
-const fixtures = "../../../events"
 
 // Deliveries of the fixtures.
 const (
@@ -630,28 +628,12 @@ type testWorld struct {
 // newWorld is the world of the fixtures with all its changes dispatched.
 func newWorld(t *testing.T) *testWorld {
 	t.Helper()
-	dir := t.TempDir()
-	key, err := keyfile.Open(dir + "/key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{Sealer: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	store := worldtest.Open(t)
 	w := &testWorld{
-		now: time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC), store: &faultyStore{Store: store}, sender: &scripted{},
+		now: worldtest.Start(), store: &faultyStore{Store: store}, sender: &scripted{},
 		queue: &hides{hidden: map[string]time.Duration{}}, retry: &bells{}, first: &bells{}, watch: &deliver.HealthLog{},
 	}
-	if err := world.Apply(t.Context(), fixtures, store, w.now); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range world.Names(fixtures, "dispatch") {
+	for _, name := range world.Names(worldtest.Fixtures, "dispatch") {
 		w.dispatch(t, w.payload(t, name))
 	}
 	return w
@@ -661,11 +643,7 @@ func (w *testWorld) clock() time.Time { return w.now }
 
 func (w *testWorld) payload(t *testing.T, name string) []byte {
 	t.Helper()
-	payload, err := world.Payload(fixtures, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return payload
+	return worldtest.Payload(t, name)
 }
 
 func (w *testWorld) dispatch(t *testing.T, payload []byte) {

@@ -17,12 +17,10 @@ import (
 
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
 	"github.com/jobhook/jobhook/functions/internal/world"
-	"github.com/jobhook/jobhook/shared/keyfile"
+	"github.com/jobhook/jobhook/functions/internal/worldtest"
 	"github.com/jobhook/jobhook/shared/sqlite"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
-
-const fixtures = "../../../events"
 
 func TestEachFixtureLeadsToItsDeliveries(t *testing.T) {
 	const standard, account = "https://receiver.example/standard", "https://receiver.example/account"
@@ -72,7 +70,7 @@ func TestEachFixtureLeadsToItsDeliveries(t *testing.T) {
 }
 
 func TestEveryFixtureIsInTheTable(t *testing.T) {
-	if got := len(world.Names(fixtures, "dispatch")); got != 7 {
+	if got := len(world.Names(worldtest.Fixtures, "dispatch")); got != 7 {
 		t.Errorf("%d dispatch fixtures, want the 7 of the table above", got)
 	}
 }
@@ -268,37 +266,17 @@ type testWorld struct {
 
 func newWorld(t *testing.T) *testWorld {
 	t.Helper()
-	dir := t.TempDir()
-	key, err := keyfile.Open(dir + "/key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{Sealer: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	store := worldtest.Open(t)
 	w := &testWorld{store: store, queue: &bells{}}
-	if err := world.Apply(t.Context(), fixtures, store, w.now()); err != nil {
-		t.Fatal(err)
-	}
 	w.handler = lambda.NewHandler((&dispatch.Handler{Store: store, Queue: w.queue, Now: w.now, Log: slog.New(slog.DiscardHandler)}).Handle)
 	return w
 }
 
-func (*testWorld) now() time.Time { return time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC) }
+func (*testWorld) now() time.Time { return worldtest.Start() }
 
 func (w *testWorld) payload(t *testing.T, fixture string) []byte {
 	t.Helper()
-	payload, err := world.Payload(fixtures, fixture)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return payload
+	return worldtest.Payload(t, fixture)
 }
 
 func (w *testWorld) invoke(t *testing.T, fixture string) events.DynamoDBEventResponse {

@@ -25,7 +25,9 @@ func adapters() []string {
 }
 
 // testSupport is imported by tests only.
-func testSupport() []string { return []string{"shared/storetest"} }
+func testSupport() []string {
+	return []string{"shared/storetest", "functions/internal/worldtest"}
+}
 
 type pkg struct {
 	ImportPath string
@@ -91,6 +93,8 @@ func forbidden(from, to string) string {
 	switch {
 	case slices.Contains(testSupport(), to):
 		return "it is for tests"
+	case slices.Contains(testSupport(), from):
+		return ""
 	case slices.Contains(domain(), from):
 		if outside(to) || ours(to) && !slices.Contains(domain(), to) {
 			return "the domain knows the standard library and itself only"

@@ -11,14 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jobhook/jobhook/functions/internal/sweep"
-	"github.com/jobhook/jobhook/functions/internal/world"
+	"github.com/jobhook/jobhook/functions/internal/worldtest"
 	"github.com/jobhook/jobhook/shared/job"
-	"github.com/jobhook/jobhook/shared/keyfile"
 	"github.com/jobhook/jobhook/shared/sqlite"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
-
-const fixtures = "../../../events"
 
 func TestWhatIsDueWithinTheHorizonIsRungForAtItsExactTime(t *testing.T) {
 	w := newWorld(t)
@@ -159,24 +156,8 @@ type testWorld struct {
 
 func newWorld(t *testing.T) *testWorld {
 	t.Helper()
-	dir := t.TempDir()
-	key, err := keyfile.Open(dir + "/key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{Sealer: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &testWorld{now: time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC), store: store, queue: &bells{after: map[string]time.Duration{}}}
-	if err := world.Apply(t.Context(), fixtures, store, w.now); err != nil {
-		t.Fatal(err)
-	}
+	store := worldtest.Open(t)
+	w := &testWorld{now: worldtest.Start(), store: store, queue: &bells{after: map[string]time.Duration{}}}
 	return w
 }
 
@@ -184,12 +165,8 @@ func (w *testWorld) clock() time.Time { return w.now }
 
 func (w *testWorld) invoke(t *testing.T) error {
 	t.Helper()
-	payload, err := world.Payload(fixtures, "sweep-tick")
-	if err != nil {
-		t.Fatal(err)
-	}
 	h := &sweep.Handler{Store: w.store, Queue: w.queue, Horizon: time.Minute, Now: w.clock, Log: slog.New(slog.DiscardHandler)}
-	_, err = lambda.NewHandler(h.Handle).Invoke(t.Context(), payload)
+	_, err = lambda.NewHandler(h.Handle).Invoke(t.Context(), worldtest.Payload(t, "sweep-tick"))
 	return err
 }
 
