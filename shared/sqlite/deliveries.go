@@ -66,10 +66,7 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 		return nil, wrap(err, "load deliveries")
 	}
 	for i := range works {
-		if works[i].Delivery.ID == "" {
-			continue
-		}
-		if works[i].Err == nil {
+		if works[i].Delivery.ID != "" && works[i].Err == nil {
 			works[i].Err = s.addTarget(ctx, &works[i])
 		}
 	}

@@ -102,28 +102,29 @@ func (h *Host) Run(ctx context.Context) {
 // retryEvery is the pause after the store or the handler failed.
 const retryEvery = 250 * time.Millisecond
 
-// pumpFeed hands the changes to dispatch in order, one batch at a time.
+// pumpFeed hands the changes to dispatch in order, one batch at a time. After a
+// batch that was not full it looks again only when more is announced.
 func (h *Host) pumpFeed(ctx, work context.Context) {
 	after, r := 0, &recorder{}
 	for ctx.Err() == nil {
 		changes, err := h.Feed.Changes(ctx, after, maxChanges)
-		switch {
-		case err != nil:
+		if err != nil {
 			h.Log.ErrorContext(ctx, "feed.failed", "error", err)
 			pause(ctx, retryEvery)
-		case len(changes) == 0:
+			continue
+		}
+		done := h.dispatch(work, r, changes)
+		if done > 0 {
+			after = changes[done-1].Seq
+			h.Feed.Dispatched(after)
+		}
+		switch {
+		case done < len(changes):
+			pause(ctx, retryEvery)
+		case len(changes) < maxChanges:
 			select {
 			case <-h.Feed.ChangesReady():
 			case <-ctx.Done():
-			}
-		default:
-			done := h.dispatch(work, r, changes)
-			if done > 0 {
-				after = changes[done-1].Seq
-				h.Feed.Dispatched(after)
-			}
-			if done < len(changes) {
-				pause(ctx, retryEvery)
 			}
 		}
 	}
@@ -132,6 +133,9 @@ func (h *Host) pumpFeed(ctx, work context.Context) {
 // dispatch returns how many of the changes were handled, as a stream counts:
 // all before the first failure that is reported.
 func (h *Host) dispatch(ctx context.Context, recorder *recorder, changes []job.Written) (done int) {
+	if len(changes) == 0 {
+		return 0
+	}
 	defer h.recovered(ctx, "dispatch")
 	event := events.DynamoDBEvent{Records: make([]events.DynamoDBEventRecord, len(changes))}
 	for i, c := range changes {
