@@ -1,0 +1,114 @@
+// Package setting holds the environment variables of the functions on AWS:
+// their names, which the stacks write and the functions read, and a reader
+// that reports everything that is wrong with them at once.
+package setting
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// The variables. Which function has which is in the README, "Configuration".
+const (
+	Deliveries = "JOBHOOK_DELIVERIES_TABLE"  // name of the deliveries table
+	Jobs       = "JOBHOOK_JOBS_TABLE"        // name of the jobs table; left out when the platform keeps its own
+	Lane       = "JOBHOOK_LANE"              // of deliver: first or retry
+	Queue      = "JOBHOOK_QUEUE_URL"         // the queue that deliver is fed from
+	FirstQueue = "JOBHOOK_FIRST_QUEUE_URL"   // where dispatch rings for first attempts
+	RetryQueue = "JOBHOOK_RETRY_QUEUE_URL"   // where retries and resends are rung for
+	Failures   = "JOBHOOK_FAILURES_BUCKET"   // stream batches that dispatch could not take in time
+	Results    = "JOBHOOK_RESULTS_BUCKET"    // result files
+	SecretsKey = "JOBHOOK_SECRETS_KEY"       // ARN of the KMS key that seals secrets
+	PublicURL  = "JOBHOOK_PUBLIC_URL"        // URL under which customers reach the API; begins the links in webhooks
+	Retention  = "JOBHOOK_RETENTION"         // how long deliveries are kept, such as 720h; 720h when left out
+	Attributes = "JOBHOOK_JOB_ATTRIBUTES"    // how the jobs table calls what Jobhook needs, see ParseAttributes
+	Stage      = "JOBHOOK_STAGE"             // dimension of the metrics
+	LogLevel   = "JOBHOOK_LOG_LEVEL"         // debug, info, warn or error; info when left out
+	Private    = "JOBHOOK_ALLOW_PRIVATE"     // "true" lets webhooks go to private addresses: for tests on one machine
+	defaultTTL = 30 * 24 * time.Hour         // of Retention
+	example    = "https://hooks.example.com" // in messages
+)
+
+// Lanes of deliver.
+const (
+	LaneFirst = "first"
+	LaneRetry = "retry"
+)
+
+// Reader reads variables and gathers what is wrong with them.
+type Reader struct {
+	getenv  func(string) string
+	missing []string
+	wrong   []error
+}
+
+// NewReader returns a reader of an environment, such as os.Getenv.
+func NewReader(getenv func(string) string) *Reader { return &Reader{getenv: getenv} }
+
+// Need returns a variable that must be set.
+func (r *Reader) Need(name string) string {
+	value := r.getenv(name)
+	if value == "" {
+		r.missing = append(r.missing, name)
+	}
+	return value
+}
+
+// Text returns a variable, empty when it is not set.
+func (r *Reader) Text(name string) string { return r.getenv(name) }
+
+// OneOf returns a variable that must be one of the words.
+func (r *Reader) OneOf(name string, words ...string) string {
+	value := r.Need(name)
+	if value != "" && !slices.Contains(words, value) {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %.40q; use one of %q", name, value, words))
+	}
+	return value
+}
+
+// URL returns a variable that must be an absolute URL.
+func (r *Reader) URL(name string) string {
+	value := r.Need(name)
+	u, err := url.Parse(value)
+	if value != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %.80q; write an absolute URL such as %s", name, value, example))
+	}
+	return value
+}
+
+// Retention returns how long deliveries are kept.
+func (r *Reader) Retention() time.Duration {
+	value := r.getenv(Retention)
+	if value == "" {
+		return defaultTTL
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d < time.Hour {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %.40q; write a duration of at least 1h, such as 720h", Retention, value))
+	}
+	return d
+}
+
+// LogLevel returns the least severe level that is logged.
+func (r *Reader) LogLevel() slog.Level {
+	level := slog.LevelInfo
+	if value := r.getenv(LogLevel); value != "" {
+		if err := level.UnmarshalText([]byte(value)); err != nil {
+			r.wrong = append(r.wrong, fmt.Errorf("%s is %.40q; use debug, info, warn or error", LogLevel, value))
+		}
+	}
+	return level
+}
+
+// Err returns all that is wrong, in one error, or nil.
+func (r *Reader) Err() error {
+	all := r.wrong
+	if len(r.missing) > 0 {
+		all = append([]error{fmt.Errorf("environment variables are missing: %q", r.missing)}, all...)
+	}
+	return errors.Join(all...)
+}
