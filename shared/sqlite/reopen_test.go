@@ -204,3 +204,38 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	hasChanges(t, s, 1)
 	wantMessage(t, openQueue(t, s, q.opts), "message", 1)
 }
+
+func TestAJobRecordIsKeptByteForByte(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	record := []byte(`{"id":"j1","account":"acme","kind":"async","status":"pending","run":1,  "zz":1,"n":1.50,"e":1E+400,"neg":-0,"dup":[ ],"text":"\u00e9 \u0000 <é 🚚>"}`)
+	want, err := job.Decode(record)
+	check(t, err)
+	_, _, err = s.WriteJob(t.Context(), "j1", job.KindAsync, func(*job.Job) (job.Job, error) { return want, nil })
+	check(t, err)
+	list, err := s.JobsByID(t.Context(), "j1")
+	check(t, err)
+	if len(list) != 1 || !bytes.Equal(list[0].Record, record) {
+		t.Errorf("got %d jobs, want this one: %s", len(list), record)
+	}
+}
+
+func TestExpireSeesToNoMoreThanItIsAskedTo(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	at := time.Now()
+	for i := range 5 {
+		e := webhook.Event{ID: webhook.EventID(job.Job{ID: string(rune('a' + i))}, webhook.JobFinished, "1"), Account: "acme"}
+		target := webhook.Target{URL: "https://example.com/hook"}
+		_, err := s.Put(t.Context(), []webhook.Planned{{Event: e, Deliveries: []webhook.Delivery{{
+			ID: webhook.DeliveryID(e.ID, target), Account: "acme", EventID: e.ID, Target: target,
+			State: webhook.StateDead, Generation: 1, ExpiresAt: at,
+		}}}})
+		check(t, err)
+	}
+	for _, want := range []int{2, 2, 1, 0} {
+		n, err := s.Expire(t.Context(), at.Add(time.Hour), 2)
+		check(t, err)
+		if n != want {
+			t.Errorf("expired %d, want %d", n, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -206,7 +207,7 @@ func checkFences(s store) {
 	noDeadline := struct{ testing.TB }{s.T} // a bubble refuses to tell it
 	rapid.Check(noDeadline, func(t *rapid.T) {
 		histories++
-		d := s.finished("acme", "j"+time.Duration(histories).String())
+		d := s.finished("acme", "j"+strconv.Itoa(histories))
 		model := fences{row: d}
 		reads := []webhook.Delivery{d}
 		for range rapid.IntRange(1, 7).Draw(t, "steps") {
@@ -229,6 +230,7 @@ func checkFences(s store) {
 
 // drawNext draws what a handler makes of a row.
 func drawNext(t *rapid.T, read webhook.Delivery) (next webhook.Delivery, attempted bool) {
+	read.UpdatedAt = now() // every writer says when: a store may tell its own write by it
 	switch what := rapid.SampledFrom([]string{"fail", "fail", "succeed", "give up", "claim", "hold", "postpone", "resend"}).Draw(t, "what"); what {
 	case "succeed":
 		return after(read, webhook.StateDelivered), true

@@ -1,0 +1,117 @@
+package dynamo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// Attributes of accounts and keys.
+const (
+	attrName    = "name"
+	attrScope   = "scope"
+	attrHash    = "hash"
+	attrRevoked = "revoked"
+)
+
+// PutAccount creates an account or replaces its settings. When it was created
+// is kept.
+func (s *Store) PutAccount(ctx context.Context, a webhook.Account) error {
+	next := item{}.text(attrName, a.Name).time(attrUpdated, a.UpdatedAt)
+	c := newChange()
+	c.to(attrName, next)
+	c.to(attrUpdated, next)
+	created := c.name(attrCreated)
+	c.set = append(c.set, created+" = if_not_exists("+created+", "+c.value(number(micros(a.CreatedAt)))+")")
+	_, err := s.db.UpdateItem(ctx, s.update(accountKey(a.ID), c, ""))
+	return wrap(err, "account %s: put", a.ID)
+}
+
+// Account returns an account, or webhook.ErrNotFound.
+func (s *Store) Account(ctx context.Context, id string) (webhook.Account, error) {
+	i, err := s.get(ctx, accountKey(id))
+	if err != nil {
+		return webhook.Account{}, wrap(err, "account %s", id)
+	}
+	return webhook.Account{ID: id, Name: i.getText(attrName), CreatedAt: i.getTime(attrCreated), UpdatedAt: i.getTime(attrUpdated)}, nil
+}
+
+// PutKey stores an API key: once by its id, once among those of its account.
+func (s *Store) PutKey(ctx context.Context, k webhook.Key) error {
+	writes := make([]types.TransactWriteItem, 0, 2)
+	for _, at := range keysOfKey(k) {
+		i := at.item().text(attrAccount, k.Account).text(attrScope, string(k.Scope)).text(attrName, k.Name).
+			bytes(attrHash, k.Hash).time(attrCreated, k.CreatedAt).time(attrRevoked, k.RevokedAt)
+		writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &s.deliveries, Item: i}})
+	}
+	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	return wrap(err, "key %s: put", k.ID)
+}
+
+func keysOfKey(k webhook.Key) []key { return []key{keyKey(k.ID), accountsKeyKey(k.Account, k.ID)} }
+
+// Key returns a key, revoked or not, or webhook.ErrNotFound.
+func (s *Store) Key(ctx context.Context, id string) (webhook.Key, error) {
+	i, err := s.get(ctx, keyKey(id))
+	if err != nil {
+		return webhook.Key{}, wrap(err, "key %s", id)
+	}
+	return decodeKey(id, i), nil
+}
+
+// Keys returns the keys of an account, or with "" those that belong to none,
+// the oldest first.
+func (s *Store) Keys(ctx context.Context, account string) ([]webhook.Key, error) {
+	items, err := s.query(ctx, prefixAccount+account, skKey, skKey+afterAll)
+	list := make([]webhook.Key, len(items))
+	for n, i := range items {
+		list[n] = decodeKey(i.getText(attrSK)[len(skKey):], i)
+	}
+	slices.SortFunc(list, func(a, b webhook.Key) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return list, wrap(err, "keys of account %s", account)
+}
+
+func decodeKey(id string, i item) webhook.Key {
+	return webhook.Key{
+		ID: id, Account: i.getText(attrAccount), Scope: webhook.Scope(i.getText(attrScope)), Name: i.getText(attrName),
+		Hash: i.getBytes(attrHash), CreatedAt: i.getTime(attrCreated), RevokedAt: i.getTime(attrRevoked),
+	}
+}
+
+// RevokeKey makes a key of the account invalid from the given time on. It
+// returns webhook.ErrNotFound for a key that is none of the account's.
+func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time) error {
+	next := item{}.time(attrRevoked, at)
+	writes := make([]types.TransactWriteItem, 0, 2)
+	for _, k := range keysOfKey(webhook.Key{ID: id, Account: account}) {
+		c := newChange()
+		c.to(attrRevoked, next)
+		in := s.update(k, c, "attribute_exists(pk)")
+		writes = append(writes, types.TransactWriteItem{Update: &types.Update{
+			TableName: in.TableName, Key: in.Key, UpdateExpression: in.UpdateExpression, ConditionExpression: in.ConditionExpression,
+			ExpressionAttributeNames: in.ExpressionAttributeNames, ExpressionAttributeValues: in.ExpressionAttributeValues,
+		}})
+	}
+	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	if isConditionOf(err) {
+		err = webhook.ErrNotFound
+	}
+	return wrap(err, "key %s: revoke", id)
+}
+
+// isConditionOf tells whether a transaction was refused by one of its conditions.
+func isConditionOf(err error) bool {
+	var canceled *types.TransactionCanceledException
+	return errors.As(err, &canceled) && slices.ContainsFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool {
+		return r.Code != nil && *r.Code == "ConditionalCheckFailed"
+	})
+}

@@ -1,0 +1,117 @@
+package dynamo
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// item is an item of a table. Attributes with a zero value are left out.
+type item map[string]types.AttributeValue
+
+func (i item) text(name, v string) item {
+	if v != "" {
+		i[name] = text(v)
+	}
+	return i
+}
+
+func (i item) int(name string, v int) item {
+	if v != 0 {
+		i[name] = number(v)
+	}
+	return i
+}
+
+// time keeps microseconds since 1970.
+func (i item) time(name string, t time.Time) item { return i.int(name, micros(t)) }
+
+func (i item) bytes(name string, v []byte) item {
+	if len(v) > 0 {
+		i[name] = &types.AttributeValueMemberB{Value: v}
+	}
+	return i
+}
+
+func (i item) bool(name string, v bool) item {
+	if v {
+		i[name] = &types.AttributeValueMemberBOOL{Value: true}
+	}
+	return i
+}
+
+func (i item) getText(name string) string {
+	v, _ := i[name].(*types.AttributeValueMemberS)
+	if v == nil {
+		return ""
+	}
+	return v.Value
+}
+
+func (i item) getInt(name string) int {
+	v, _ := i[name].(*types.AttributeValueMemberN)
+	if v == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(v.Value) // we wrote it
+	return n
+}
+
+func (i item) getTime(name string) time.Time { return fromMicros(i.getInt(name)) }
+
+func (i item) getBytes(name string) []byte {
+	v, _ := i[name].(*types.AttributeValueMemberB)
+	if v == nil {
+		return nil
+	}
+	return v.Value
+}
+
+func (i item) getBool(name string) bool {
+	v, _ := i[name].(*types.AttributeValueMemberBOOL)
+	return v != nil && v.Value
+}
+
+func text(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+
+func number(v int) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.Itoa(v)}
+}
+
+// micros is 0 for the zero time.
+func micros(t time.Time) int {
+	if t.IsZero() {
+		return 0
+	}
+	return int(t.UnixMicro())
+}
+
+func fromMicros(n int) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(n)).UTC()
+}
+
+// Attributes of every item of the deliveries table.
+const (
+	attrPK  = "pk"
+	attrSK  = "sk"
+	attrTTL = "ttl" // seconds since 1970, when DynamoDB may remove the item
+)
+
+// key names an item of the deliveries table.
+type key struct{ pk, sk string }
+
+func (k key) item() item { return item{attrPK: text(k.pk), attrSK: text(k.sk)} }
+
+func (i item) key() key { return key{i.getText(attrPK), i.getText(attrSK)} }
+
+// ttl lets DynamoDB remove the item some time after t.
+func (i item) ttl(t time.Time) item {
+	if !t.IsZero() {
+		i[attrTTL] = number(int(t.Unix()) + 1)
+	}
+	return i
+}

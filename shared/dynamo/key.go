@@ -1,0 +1,127 @@
+package dynamo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"hash/fnv"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// The deliveries table by partition key; # stands for a separator, as the part
+// before it never holds one and the last part of a key is of fixed form.
+//
+//	d#<account>#<shard>    events, and deliveries beside them
+//	t#<delivery>#<account> attempts of a delivery
+//	a#<account>            the account, its endpoints, its keys
+//	k#<key>                a key, by its id
+//	e#<endpoint>           whose endpoint it is
+//	h#<account>            statistics
+//	s#<hash>               silence of a URL
+//	stopped                scraping jobs that are to be shelved
+const (
+	prefixDeliveries = "d#"
+	prefixAttempts   = "t#"
+	prefixAccount    = "a#"
+	prefixKey        = "k#"
+	prefixOwner      = "e#"
+	prefixStats      = "h#"
+	prefixSilence    = "s#"
+	stoppedPK        = "stopped"
+)
+
+// Sort keys.
+const (
+	skAccount  = "account"
+	skDefault  = "default" // names the account's default endpoint
+	skEndpoint = "endpoint#"
+	skKey      = "key#"
+	skOnly     = "-" // of partitions with one item
+)
+
+// shards is how many partitions hold the deliveries of one account: each takes
+// 1,000 writes a second. It must never change.
+const shards = 8
+
+// Forms of the ids, see webhook.EventID and webhook.DeliveryID: ten characters
+// of time, 16 of the event, ten of the target.
+const (
+	eventID    = "evt_"
+	deliveryID = "dlv_"
+	timeChars  = 10
+	eventChars = 26
+	rowChars   = 36
+)
+
+// shardOf spreads an account's jobs by their creation time, which begins all
+// ids of a job: events and deliveries of one job lie together.
+func shardOf(tail string) int {
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, tail[:timeChars]) // a hash takes everything
+	return int(h.Sum32() % shards)
+}
+
+func partition(account string, shard int) string {
+	return prefixDeliveries + account + "#" + strconv.Itoa(shard)
+}
+
+// eventKey tells where an event is; false for what is no event's id.
+func eventKey(account, id string) (key, bool) {
+	tail, ok := strings.CutPrefix(id, eventID)
+	if !ok || len(tail) != eventChars {
+		return key{}, false
+	}
+	return key{partition(account, shardOf(tail)), tail}, true
+}
+
+// rowKey tells where a delivery's row is; false for what is no delivery's id.
+func rowKey(r webhook.Ref) (key, bool) {
+	tail, ok := strings.CutPrefix(r.ID, deliveryID)
+	if !ok || len(tail) != rowChars {
+		return key{}, false
+	}
+	return key{partition(r.Account, shardOf(tail)), tail}, true
+}
+
+// eventOf is where the event of a delivery is.
+func (k key) eventOf() key { return key{k.pk, k.sk[:eventChars]} }
+
+// isEvent tells an event from a delivery in their partition.
+func (k key) isEvent() bool { return len(k.sk) == eventChars }
+
+func attemptsPK(r webhook.Ref) string { return prefixAttempts + r.ID + "#" + r.Account }
+
+func attemptKey(a webhook.Attempt) key {
+	return key{attemptsPK(webhook.Ref{Account: a.Account, ID: a.Delivery}), sortable(a.At)}
+}
+
+func accountKey(id string) key { return key{prefixAccount + id, skAccount} }
+
+func defaultKey(account string) key { return key{prefixAccount + account, skDefault} }
+
+func endpointKey(account, id string) key { return key{prefixAccount + account, skEndpoint + id} }
+
+func ownerKey(endpoint string) key { return key{prefixOwner + endpoint, skOnly} }
+
+func keyKey(id string) key { return key{prefixKey + id, skOnly} }
+
+func accountsKeyKey(account, id string) key { return key{prefixAccount + account, skKey + id} }
+
+// silenceKey hashes the URL, which may be longer than a key.
+func silenceKey(url string) key {
+	sum := sha256.Sum256([]byte(url))
+	return key{prefixSilence + hex.EncodeToString(sum[:]), skOnly}
+}
+
+// sortable writes a time so that text order is time order.
+func sortable(t time.Time) string {
+	var b [8]byte
+	for i, n := 7, uint64(micros(t)); i >= 0; i, n = i-1, n>>8 {
+		b[i] = byte(n)
+	}
+	return hex.EncodeToString(b[:])
+}

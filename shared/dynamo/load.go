@@ -1,0 +1,208 @@
+package dynamo
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// Load reads what is needed for an attempt of each delivery, in order. A
+// delivery that does not exist is a Work with a zero Delivery; what of one
+// cannot be read is the error of that one.
+func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, error) {
+	works := make([]webhook.Work, len(refs))
+	if len(refs) == 0 {
+		return works, nil
+	}
+	targets := targets{}
+	g, both := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.loadRows(both, refs, works) })
+	g.Go(func() error { s.loadEndpoints(both, refs, &targets); return nil })
+	if err := g.Wait(); err != nil {
+		return nil, wrap(err, "load deliveries")
+	}
+	for i := range works {
+		if works[i].Delivery.ID != "" && works[i].Err == nil {
+			works[i].Err = targets.addTo(&works[i])
+		}
+	}
+	if err := s.addSilences(ctx, works); err != nil {
+		return nil, wrap(err, "load silences")
+	}
+	return works, nil
+}
+
+// loadRows reads the events and the rows. Where the table may be read a moment
+// late, an event that was not found is looked for once more: dispatch wrote it
+// before it rang.
+func (s *Store) loadRows(ctx context.Context, refs []webhook.Ref, works []webhook.Work) error {
+	all, err := s.getAll(ctx, keysOf(refs), !s.eventually)
+	if err != nil {
+		return err
+	}
+	if late := eventsMissing(refs, all); s.eventually && len(late) > 0 {
+		more, err := s.getAll(ctx, keysOf(late), true)
+		if err != nil {
+			return err
+		}
+		for k, i := range more {
+			all[k] = i
+		}
+	}
+	now := s.now()
+	for i, r := range refs {
+		works[i] = s.work(r, all, now)
+	}
+	return nil
+}
+
+// keysOf names the events and rows of deliveries, each once.
+func keysOf(refs []webhook.Ref) (keys []key) {
+	named := make(map[key]bool, 2*len(refs))
+	for _, r := range refs {
+		row, ok := rowKey(r)
+		if !ok {
+			continue
+		}
+		for _, k := range []key{row, row.eventOf()} {
+			if !named[k] {
+				named[k] = true
+				keys = append(keys, k)
+			}
+		}
+	}
+	return keys
+}
+
+func eventsMissing(refs []webhook.Ref, all map[key]item) (late []webhook.Ref) {
+	for _, r := range refs {
+		if k, ok := rowKey(r); ok && all[k.eventOf()] == nil {
+			late = append(late, r)
+		}
+	}
+	return late
+}
+
+// work puts together what was read of one delivery.
+func (s *Store) work(r webhook.Ref, all map[key]item, now time.Time) (w webhook.Work) {
+	k, ok := rowKey(r)
+	if !ok {
+		return w
+	}
+	var e eventAndPlan
+	event, found := all[k.eventOf()]
+	if found {
+		if e, w.Err = decodeEvent(r.Account, event); w.Err == nil {
+			w.Event, w.Err = e.whole()
+		}
+	}
+	d, isPlanned := e.delivery(r.ID)
+	row, hasRow := all[k]
+	if hasRow {
+		d = current(decodeRow(r.Account, row), d)
+	}
+	if d, ok = aged(d, now); !ok || d.ID == "" {
+		return webhook.Work{}
+	}
+	if !found {
+		w.Err = wrap(webhook.ErrNotFound, "event %s", d.EventID)
+	}
+	if isPlanned {
+		s.planned.add(r)
+	}
+	w.Delivery = d
+	return w
+}
+
+// current is the row, unless there is none, or one that is left of a delivery
+// that expired before the same one was planned again.
+func current(row, planned webhook.Delivery) webhook.Delivery {
+	if row.ID == "" || row.CreatedAt.Before(planned.CreatedAt) {
+		return planned
+	}
+	return row
+}
+
+// targets are the endpoints of the accounts of one batch.
+type targets struct {
+	mu  sync.Mutex
+	all map[string][]knownEndpoint
+	err map[string]error
+}
+
+func (s *Store) loadEndpoints(ctx context.Context, refs []webhook.Ref, t *targets) {
+	t.all, t.err = map[string][]knownEndpoint{}, map[string]error{}
+	var accounts []string
+	for _, r := range refs {
+		if !slices.Contains(accounts, r.Account) {
+			accounts = append(accounts, r.Account)
+		}
+	}
+	_ = inParallel(ctx, len(accounts), func(ctx context.Context, i int) error {
+		list, err := s.cachedEndpoints(ctx, accounts[i])
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.all[accounts[i]], t.err[accounts[i]] = list, err
+		return nil // one account's trouble is not another's
+	})
+}
+
+// addTo adds what is known of the target: endpoint, secrets, health.
+func (t *targets) addTo(w *webhook.Work) error {
+	account := w.Delivery.Account
+	if err := t.err[account]; err != nil {
+		return err
+	}
+	id := w.Delivery.Target.Endpoint
+	for _, e := range t.all[account] {
+		if id == "" && e.Default || id != "" && e.ID == id {
+			w.Secrets = e.Secrets
+			if id != "" {
+				w.Endpoint, w.HasEndpoint, w.Failing = e.Endpoint, true, e.health.State == webhook.Failing
+			}
+			return e.err
+		}
+	}
+	return nil
+}
+
+// addSilences reads until when nobody calls the URLs of the works.
+func (s *Store) addSilences(ctx context.Context, works []webhook.Work) error {
+	named := map[key]bool{}
+	var keys []key
+	for _, w := range works {
+		if k := silenceKey(w.URL()); w.Delivery.ID != "" && !w.Delivery.State.Final() && !named[k] {
+			named[k] = true
+			keys = append(keys, k)
+		}
+	}
+	found, err := s.getAll(ctx, keys, false)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	for i := range works {
+		works[i].SilentUntil = found[silenceKey(works[i].URL())].getTime(attrUntil)
+	}
+	return nil
+}
+
+const attrUntil = "until"
+
+// Silence keeps everybody from calling the exact URL until then.
+func (s *Store) Silence(ctx context.Context, url string, until time.Time) error {
+	next := item{}.time(attrUntil, until).ttl(until)
+	c := newChange()
+	c.to(attrUntil, next)
+	c.to(attrTTL, next)
+	condition := "attribute_not_exists(pk) OR " + c.name(attrUntil) + " < " + c.value(next[attrUntil])
+	_, err := s.db.UpdateItem(ctx, s.update(silenceKey(url), c, condition))
+	if _, ok := refused(err); ok {
+		return nil // it is silent for longer
+	}
+	return wrap(err, "silence a URL")
+}

@@ -1,0 +1,294 @@
+package dynamo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/jobhook/jobhook/shared/job"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// dueIndex is the sparse index of parked and held rows.
+const dueIndex = "due"
+
+// indexed reads up to limit keys of one shard of the sparse index, in order,
+// between two positions. The index follows the table: what it names is read
+// again before anything is done about it.
+func (s *Store) indexed(ctx context.Context, shard, from, to string, limit int) (list []item, err error) {
+	pages := dynamodb.NewQueryPaginator(s.db, &dynamodb.QueryInput{
+		TableName: &s.deliveries, IndexName: aws.String(dueIndex),
+		KeyConditionExpression:    aws.String("due_shard = :shard AND due_at BETWEEN :from AND :to"),
+		ExpressionAttributeValues: item{":shard": text(shard), ":from": text(from), ":to": text(to)},
+		Limit:                     aws.Int32(int32(min(limit, 1000))),
+	})
+	for pages.HasMorePages() && len(list) < limit {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range page.Items {
+			list = append(list, i)
+		}
+	}
+	return list[:min(limit, len(list))], nil
+}
+
+// allShards calls f for each shard of the sparse index, side by side, and puts
+// what they return together.
+func allShards[T any](ctx context.Context, prefix string, f func(ctx context.Context, shard string) ([]T, error)) (all []T, err error) {
+	var mu sync.Mutex
+	err = inParallel(ctx, dueShards, func(ctx context.Context, i int) error {
+		list, err := f(ctx, prefix+strconv.Itoa(i))
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, list...)
+		return err
+	})
+	return all, err
+}
+
+// Due returns deliveries whose DueAt is before the given time, the most
+// overdue first. It may return fewer than there are.
+func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]webhook.Delivery, error) {
+	found, err := allShards(ctx, duePrefix, func(ctx context.Context, shard string) ([]item, error) {
+		return s.indexed(ctx, shard, "0", sortable(before), limit) // what is due at that time sorts behind it
+	})
+	if err != nil {
+		return nil, wrap(err, "due deliveries")
+	}
+	slices.SortFunc(found, func(a, b item) int { return cmp.Compare(a.getText(attrDueAt), b.getText(attrDueAt)) })
+	rows, err := s.rows(ctx, found[:min(limit, len(found))])
+	if err != nil {
+		return nil, wrap(err, "due deliveries")
+	}
+	rows = slices.DeleteFunc(rows, func(d webhook.Delivery) bool { return d.DueAt.IsZero() || !d.DueAt.Before(before) })
+	slices.SortStableFunc(rows, func(a, b webhook.Delivery) int { return a.DueAt.Compare(b.DueAt) })
+	return rows, nil
+}
+
+// rows reads the rows that the index names, as they are now.
+func (s *Store) rows(ctx context.Context, index []item) ([]webhook.Delivery, error) {
+	keys := make([]key, len(index))
+	for n, i := range index {
+		keys[n] = i.key()
+	}
+	items, err := s.getAll(ctx, keys, true)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]webhook.Delivery, 0, len(items))
+	for _, k := range keys {
+		if i, ok := items[k]; ok {
+			list = append(list, decodeRow(account(k), i))
+		}
+	}
+	return list, nil
+}
+
+// Defer moves DueAt of the deliveries, unless it has changed since they were read.
+func (s *Store) Defer(ctx context.Context, read []webhook.Delivery, dueAt time.Time) error {
+	err := inParallel(ctx, len(read), func(ctx context.Context, i int) error {
+		next := read[i]
+		next.DueAt = dueAt
+		k, _ := rowKey(next.Ref()) // it was read
+		row := item{}.mutable(next)
+		c := newChange()
+		for _, name := range []string{attrDue, attrDueShard, attrDueAt} {
+			c.to(name, row)
+		}
+		condition := c.name(attrDue) + " = " + c.value(number(micros(read[i].DueAt)))
+		_, err := s.db.UpdateItem(ctx, s.update(k, c, condition))
+		if _, ok := refused(err); ok {
+			return nil
+		}
+		return wrap(err, "delivery %s", next.ID)
+	})
+	return wrap(err, "defer deliveries")
+}
+
+// Release queues held deliveries whose endpoint is enabled again or was
+// deleted, the oldest first, and returns their doorbells. Until they are
+// attended to they are due at dueAt.
+func (s *Store) Release(ctx context.Context, now, dueAt time.Time, limit int) ([]webhook.Doorbell, error) {
+	held, err := s.heldRows(ctx, limit, s.isReleased)
+	if err != nil {
+		return nil, wrap(err, "held deliveries")
+	}
+	slices.SortFunc(held, func(a, b webhook.Delivery) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	held = held[:min(limit, len(held))]
+	released := make([]bool, len(held))
+	err = inParallel(ctx, len(held), func(ctx context.Context, i int) error {
+		next := held[i]
+		next.State, next.Reason, next.DueAt, next.UpdatedAt = webhook.StateQueued, "released", dueAt, now
+		err := s.Record(ctx, held[i], next, nil)
+		released[i] = err == nil
+		return ignore(err, webhook.ErrStale, webhook.ErrNotFound)
+	})
+	bells := make([]webhook.Doorbell, 0, len(held))
+	for i, d := range held {
+		if released[i] {
+			bells = append(bells, d.Doorbell())
+		}
+	}
+	if len(bells) > 0 {
+		err = nil // those that were released must be rung for; the others are found again
+	}
+	return bells, wrap(err, "release held deliveries")
+}
+
+func ignore(err error, harmless ...error) error {
+	for _, h := range harmless {
+		if errors.Is(err, h) {
+			return nil
+		}
+	}
+	return err
+}
+
+// isReleased tells whether the endpoint of a held delivery is called again.
+func (s *Store) isReleased(ctx context.Context, d webhook.Delivery) (bool, error) {
+	if d.Target.Endpoint == "" {
+		return true, nil
+	}
+	e, err := s.readEndpoint(ctx, d.Account, d.Target.Endpoint)
+	if errors.Is(err, webhook.ErrNotFound) {
+		return true, nil
+	}
+	return e.Status == webhook.EndpointEnabled, err
+}
+
+// heldRows returns the oldest held deliveries, up to limit of each endpoint
+// whose oldest one is wanted. It leaps from endpoint to endpoint: a paused one
+// may have a million rows.
+func (s *Store) heldRows(ctx context.Context, limit int, wanted func(context.Context, webhook.Delivery) (bool, error)) ([]webhook.Delivery, error) {
+	return allShards(ctx, heldPrefix, func(ctx context.Context, shard string) (all []webhook.Delivery, err error) {
+		for from := " "; ; {
+			first, err := s.indexed(ctx, shard, from, afterAll, 1)
+			if err != nil || len(first) == 0 {
+				return all, err
+			}
+			by := holder(first[0].getText(attrDueAt))
+			from = by + afterAll
+			rows, err := s.rows(ctx, first)
+			if err != nil {
+				return all, err
+			}
+			if len(rows) == 0 {
+				rows = []webhook.Delivery{namedBy(by)} // the index is late; who comes next may still be held
+			}
+			ok, err := wanted(ctx, rows[0])
+			if err != nil {
+				return all, err
+			}
+			if !ok {
+				continue
+			}
+			index, err := s.indexed(ctx, shard, by, by+afterAll, limit)
+			if err != nil {
+				return all, err
+			}
+			if rows, err = s.rows(ctx, index); err != nil {
+				return all, err
+			}
+			for _, d := range rows {
+				if d.State == webhook.StateHeld && d.DueAt.IsZero() {
+					all = append(all, d)
+				}
+			}
+		}
+	})
+}
+
+// holder is what begins the positions of an endpoint's held rows: account,
+// endpoint and a space after each.
+func holder(at string) string {
+	account, rest, _ := strings.Cut(at, " ")
+	endpoint, _, _ := strings.Cut(rest, " ")
+	return heldBy(account, endpoint)
+}
+
+// namedBy is a delivery of which only the endpoint is known.
+func namedBy(by string) webhook.Delivery {
+	account, rest, _ := strings.Cut(by, " ")
+	return webhook.Delivery{Account: account, Target: webhook.Target{Endpoint: strings.TrimSuffix(rest, " ")}}
+}
+
+// Expire ends deliveries that expired while their endpoint was paused or
+// disabled, and returns how many. Everything else needs no help: DynamoDB
+// removes what has ended, readers see what expired before it ended as ended,
+// and what is due is ended by the attempt that finds it expired.
+func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (int, error) {
+	held, err := s.heldRows(ctx, limit, func(_ context.Context, d webhook.Delivery) (bool, error) {
+		return isExpired(d, now), nil
+	})
+	if err != nil {
+		return 0, wrap(err, "held deliveries")
+	}
+	held = slices.DeleteFunc(held, func(d webhook.Delivery) bool { return !isExpired(d, now) })
+	held = held[:min(limit, len(held))]
+	err = inParallel(ctx, len(held), func(ctx context.Context, i int) error {
+		next := expired(held[i])
+		next.UpdatedAt, next.ExpiresAt = now, now.Add(keepUnsent)
+		return ignore(s.Record(ctx, held[i], next, nil), webhook.ErrStale, webhook.ErrNotFound)
+	})
+	return len(held), wrap(err, "end expired deliveries")
+}
+
+func isExpired(d webhook.Delivery, now time.Time) bool {
+	return !d.ExpiresAt.IsZero() && !d.ExpiresAt.After(now)
+}
+
+// Shelve turns scraping jobs that have been stopped since before the given
+// time into shelved ones, and returns how many. It goes by the notes that were
+// made when they stopped.
+func (s *Store) Shelve(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	if s.jobs == "" {
+		return 0, nil
+	}
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.deliveries, KeyConditionExpression: aws.String("pk = :pk AND sk < :before"), ConsistentRead: aws.Bool(true),
+		ExpressionAttributeValues: item{":pk": text(stoppedPK), ":before": text(sortable(before))}, Limit: aws.Int32(int32(limit)),
+	})
+	if err != nil {
+		return 0, wrap(err, "stopped jobs")
+	}
+	for _, note := range out.Items {
+		done, err := s.shelveOne(ctx, item(note).getText(attrJob))
+		if err != nil {
+			return n, wrap(err, "shelve job %s", item(note).getText(attrJob))
+		}
+		if done {
+			n++
+		}
+		if _, err := s.db.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.deliveries, Key: item(note).key().item()}); err != nil {
+			return n, wrap(err, "remove the note of a stopped job")
+		}
+	}
+	return n, nil
+}
+
+// shelveOne changes the status alone, if it is still the one that was noted.
+func (s *Store) shelveOne(ctx context.Context, id string) (bool, error) {
+	c := newChange()
+	next := item{}.text(jobStatus, shelved)
+	c.to(jobStatus, next)
+	condition := c.name(jobStatus) + " = " + c.value(text(stopped))
+	in := s.update(key{}, c, condition)
+	in.TableName, in.Key = &s.jobs, jobKey(id, job.KindScraping)
+	_, err := s.db.UpdateItem(ctx, in)
+	if _, ok := refused(err); ok {
+		return false, nil
+	}
+	return err == nil, err
+}
