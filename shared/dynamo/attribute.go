@@ -136,12 +136,8 @@ func value(v types.AttributeValue) any {
 			list[i] = json.Number(n)
 		}
 		return list
-	case *types.AttributeValueMemberB:
-		return v.Value // base64; dispatch declines it
-	case *types.AttributeValueMemberBS:
-		return v.Value
 	}
-	return nil
+	return nil // null, and bytes, which have no place in JSON
 }
 
 // sameItem tells whether two items say the same, numbers by their value.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -445,4 +446,40 @@ func TestWhereThePlatformKeepsItsJobsThereAreNone(t *testing.T) {
 	n, err := s.Shelve(t.Context(), time.Now(), 10)
 	check(t, err)
 	same(t, "shelved", n, 0)
+}
+
+// TestWhatDynamoDBRemovesFirstBringsNothingBack lets TTL take the row of a
+// delivered webhook before its event, or the event before the row.
+func TestWhatDynamoDBRemovesFirstBringsNothingBack(t *testing.T) {
+	now := time.Now()
+	s, _, o := openWired(t, func(o *dynamo.Options) { o.Now = func() time.Time { return now } })
+	for _, id := range []string{"row first", "event first"} {
+		d := put(t, s, ended(t, strings.ReplaceAll(id, " ", "-")))
+		next, attempt := outcome(d, webhook.StateDelivered, 200)
+		check(t, s.Record(t.Context(), d, next, attempt))
+	}
+	all, err := o.Client.Scan(t.Context(), &dynamodb.ScanInput{TableName: &o.Deliveries})
+	check(t, err)
+	if len(all.Items) != 4 {
+		t.Fatalf("%d items, want two events and two rows", len(all.Items))
+	}
+	var last int64
+	for _, i := range all.Items {
+		n, err := strconv.ParseInt(i["ttl"].(*types.AttributeValueMemberN).Value, 10, 64)
+		check(t, err)
+		last = max(last, n)
+	}
+	for _, i := range all.Items {
+		isRow := len(i["sk"].(*types.AttributeValueMemberS).Value) > 26
+		wantRow := strings.HasPrefix(i["job"].(*types.AttributeValueMemberS).Value, "row")
+		if isRow == wantRow {
+			_, err := o.Client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &o.Deliveries,
+				Key: map[string]types.AttributeValue{"pk": i["pk"], "sk": i["sk"]}})
+			check(t, err)
+		}
+	}
+	now = time.Unix(last, 0)
+	list, err := s.Deliveries(t.Context(), webhook.Filter{Account: "acme", Limit: 10})
+	check(t, err)
+	same(t, "deliveries", list, nil)
 }

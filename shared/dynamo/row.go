@@ -67,12 +67,11 @@ func (i item) mutable(d webhook.Delivery) item {
 	if shard, at := park(d); shard != "" {
 		i.text(attrDueShard, shard).text(attrDueAt, at)
 	}
-	if d.State.Final() {
-		return i.ttl(d.ExpiresAt)
-	}
 	if d.ExpiresAt.IsZero() {
 		return i
 	}
+	// As long as its event, whose plan would else speak for it again; readers
+	// see sooner that it is gone.
 	return i.ttl(d.ExpiresAt.Add(keepUnsent))
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/jobhook/jobhook/functions/internal/deadline"
 	"github.com/jobhook/jobhook/shared/format"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -21,7 +22,7 @@ const leaseSlack = 10 * time.Second
 type Request struct {
 	URL         string
 	ContentType string
-	Header      http.Header // the signature's
+	Header      http.Header // the signature's, and the trace's
 	Body        []byte
 	Timeout     time.Duration // of the whole request
 }
@@ -34,16 +35,19 @@ type answer struct {
 }
 
 // attempt sends the webhook once and does what its outcome says.
-func (h *Handler) attempt(ctx context.Context, m events.SQSMessage, w webhook.Work, stats *tally) error {
+func (h *Handler) attempt(b *batch, m events.SQSMessage, w webhook.Work) error {
 	f, ok := format.Lookup(w.Delivery.Target.Format)
 	if !ok {
-		return h.end(ctx, w.Delivery, unsent(w.Delivery), fmt.Sprintf("the format %q is unknown", w.Delivery.Target.Format))
+		return h.end(b.ctx, w.Delivery, unsent(w.Delivery), fmt.Sprintf("the format %q is unknown", w.Delivery.Target.Format))
 	}
 	policy := f.Policy.With(w.Endpoint.Policy)
-	if over, err := h.overtaken(ctx, w.Delivery, policy); over || err != nil {
+	if !deadline.Allows(b.send, policy.Timeout) {
+		return h.tooLate(b, m, w.Delivery)
+	}
+	if over, err := h.overtaken(b.ctx, w.Delivery, policy); over || err != nil {
 		return err
 	}
-	claimed, err := h.claim(ctx, w.Delivery, policy)
+	claimed, err := h.claim(b.ctx, w.Delivery, policy)
 	if errors.Is(err, webhook.ErrStale) {
 		return nil // somebody else attends to it
 	}
@@ -51,21 +55,30 @@ func (h *Handler) attempt(ctx context.Context, m events.SQSMessage, w webhook.Wo
 		return fmt.Errorf("delivery %s: claim: %w", w.Delivery.ID, err)
 	}
 	w.Delivery = claimed
+	if !deadline.Allows(b.send, policy.Timeout) {
+		return h.tooLate(b, m, w.Delivery) // claiming it took long
+	}
 	if w.Delivery.Attempts+w.Delivery.Postponed == 0 {
 		w.Delivery.Deadline = policy.Deadline(h.now()) // it may have been held for long
 	}
-	a := h.send(ctx, w, f, policy)
-	if ctx.Err() != nil && a.result.Failure != "" {
-		return fmt.Errorf("delivery %s: stopped during the attempt: %w", w.Delivery.ID, ctx.Err())
+	a := h.send(b.send, w, f, policy)
+	if deadline.Over(b.send) && a.result.Failure != "" {
+		return h.cutOff(b, m, w.Delivery)
 	}
-	ctx = context.WithoutCancel(ctx) // the attempt was made: it is recorded even if we are being stopped
+	return h.conclusion(b, m, w, a, policy)
+}
+
+// conclusion does what the outcome of an attempt that was made says: it is
+// recorded even if we are being stopped.
+func (h *Handler) conclusion(b *batch, m events.SQSMessage, w webhook.Work, a answer, policy webhook.Policy) error {
 	if a.result.Failure == webhook.FailureOurs {
-		return h.postpone(ctx, m, w.Delivery, a.result)
+		return h.postpone(b.record, m, w.Delivery, a.result)
 	}
 	o := policy.Outcome(w.Delivery, a.result, h.now(), h.jitter())
-	stats.count(w.Delivery, a, o)
-	h.watch(ctx, w, o)
-	return h.settle(ctx, m, w, a, o, policy)
+	b.stats.count(w.Delivery, a, o)
+	err := h.settle(b, m, w, a, o, policy)
+	h.watch(b.record, w, o)
+	return err
 }
 
 // ourFault is the pause after a request that could not be made for want of
@@ -113,11 +126,12 @@ func (h *Handler) send(ctx context.Context, w webhook.Work, f format.Format, p w
 		a.result = unsendable("the body could not be written: " + err.Error())
 		return a
 	}
-	header := make(http.Header, 4)
+	header := make(http.Header, 5)
 	if err := webhook.Sign(header, w.Secrets, w.Event.ID, a.started, body.Bytes); err != nil {
 		a.result = unsendable("the body could not be signed: " + err.Error())
 		return a
 	}
+	w.Event.Trace().SetHeader(header)
 	a.result, a.timing = h.Sender.Post(ctx, Request{
 		URL: w.URL(), ContentType: body.ContentType, Header: header, Body: body.Bytes, Timeout: p.Timeout,
 	})
@@ -129,14 +143,13 @@ func unsendable(why string) webhook.Result {
 }
 
 // settle records the attempt with its outcome, then sees to the next one.
-func (h *Handler) settle(ctx context.Context, m events.SQSMessage, w webhook.Work, a answer, o webhook.Outcome, p webhook.Policy) error {
+func (h *Handler) settle(b *batch, m events.SQSMessage, w webhook.Work, a answer, o webhook.Outcome, p webhook.Policy) error {
+	ctx := b.record
 	h.sideEffects(ctx, w, o)
-	next, err := h.next(ctx, w.Delivery, a, o, p)
-	if err != nil {
-		return err
-	}
+	next := h.next(ctx, w.Delivery, a, o, p)
+	b.measure(w, a, o, next)
 	h.logFailure(ctx, w, a, o, next)
-	err = h.record(ctx, w.Delivery, next, attemptOf(w, a, o, next))
+	err := h.record(ctx, w.Delivery, next, attemptOf(w, a, o, next))
 	switch {
 	case errors.Is(err, webhook.ErrStale):
 		h.log().InfoContext(ctx, "delivery.raced", "delivery", w.Delivery.ID, "state", next.State)
@@ -157,23 +170,36 @@ const (
 	recordPause = time.Second
 )
 
-// record writes the outcome, patiently where the store cannot just now.
-func (h *Handler) record(ctx context.Context, read, next webhook.Delivery, a *webhook.Attempt) (err error) {
-	for try := range recordTries {
-		if try > 0 {
-			h.pause(recordPause << (try - 1))
-		}
-		err = h.Store.Record(ctx, read, next, a)
-		if err == nil || errors.Is(err, webhook.ErrStale) || errors.Is(err, webhook.ErrNotFound) {
+// record writes the outcome, patiently where the store cannot just now, as long
+// as the function has time. A try that answered with an error may have been
+// written all the same: the next one then finds the row changed, by us. So a
+// stale row counts as recorded after an error; if it was somebody else after
+// all, there is one doorbell too many, which does no harm.
+func (h *Handler) record(ctx context.Context, read, next webhook.Delivery, a *webhook.Attempt) error {
+	err := h.Store.Record(ctx, read, next, a)
+	for try := 1; try < recordTries && err != nil; try++ {
+		if errors.Is(err, webhook.ErrStale) || errors.Is(err, webhook.ErrNotFound) {
 			return err
+		}
+		if !h.pause(ctx, recordPause<<(try-1)) {
+			return err
+		}
+		if err = h.Store.Record(ctx, read, next, a); errors.Is(err, webhook.ErrStale) {
+			return nil
 		}
 	}
 	return err
 }
 
 // sideEffects of an outcome on others than the delivery. They are not worth
-// failing the attempt for: it was made, and must be recorded.
+// failing the attempt for: it was made, and must be recorded. So they get half
+// of the time for it.
 func (h *Handler) sideEffects(ctx context.Context, w webhook.Work, o webhook.Outcome) {
+	if o.Silence == 0 && !o.Disable {
+		return
+	}
+	ctx, cancel := deadline.Share(ctx)
+	defer cancel()
 	if o.Silence > 0 {
 		if err := h.Store.Silence(ctx, w.URL(), h.now().Add(o.Silence)); err != nil {
 			h.log().ErrorContext(ctx, "silence.lost", "delivery", w.Delivery.ID, "error", err)
@@ -187,7 +213,7 @@ func (h *Handler) sideEffects(ctx context.Context, w webhook.Work, o webhook.Out
 }
 
 // next is the delivery's row after the attempt.
-func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webhook.Outcome, p webhook.Policy) (webhook.Delivery, error) {
+func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webhook.Outcome, p webhook.Policy) webhook.Delivery {
 	now, next := h.now(), d
 	next.State, next.Reason, next.UpdatedAt = o.State(), o.Reason, now
 	next.LeaseUntil, next.NextAt, next.DueAt = time.Time{}, time.Time{}, time.Time{}
@@ -202,19 +228,19 @@ func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webh
 	}
 	if o.Verdict == webhook.Retry {
 		over, err := h.pointless(ctx, d, p)
-		if err != nil {
-			return next, err
+		if err != nil { // the attempt must be recorded, and its retry looks again
+			h.log().WarnContext(ctx, "overtaken.unknown", "delivery", d.ID, "error", err)
 		}
 		if over {
 			next.State, next.Reason = webhook.StateSuperseded, o.Reason+"; "+supersededReason
-			return keepDelivered(next), nil
+			return keepDelivered(next)
 		}
 		next.NextAt = now.Add(o.After)
 		if o.After > MaxHide {
 			next.DueAt = next.NextAt // parked
 		}
 	}
-	return keepDelivered(next), nil
+	return keepDelivered(next)
 }
 
 // pointless tells whether a retry would say what a newer event says better.
@@ -222,6 +248,8 @@ func (h *Handler) pointless(ctx context.Context, d webhook.Delivery, p webhook.P
 	if !p.Supersedes || d.EventType != webhook.JobProgress {
 		return false, nil
 	}
+	ctx, cancel := deadline.Share(ctx)
+	defer cancel()
 	over, err := h.Store.Overtaken(ctx, d)
 	if err != nil {
 		return false, fmt.Errorf("delivery %s: look for newer progress: %w", d.ID, err)
@@ -263,17 +291,4 @@ func attemptOf(w webhook.Work, a answer, o webhook.Outcome, next webhook.Deliver
 		At: a.started, URL: w.URL(), Result: a.result.Trim(o.Verdict == webhook.Done), Timing: a.timing,
 		State: next.State, Reason: next.Reason,
 	}
-}
-
-// logFailure writes one wide line per attempt that failed.
-func (h *Handler) logFailure(ctx context.Context, w webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) {
-	if o.Verdict == webhook.Done {
-		return
-	}
-	d := w.Delivery
-	h.log().WarnContext(ctx, "delivery.attempted",
-		"delivery", d.ID, "event", d.EventID, "account", d.Account, "endpoint", d.Target.Endpoint,
-		"format", d.Target.Format, "generation", d.Generation, "attempt", d.Attempts+1,
-		"status", a.result.Status, "failure", string(a.result.Failure), "code", a.result.Code,
-		"state", string(next.State), "retry_after_s", o.After.Seconds(), "total_ms", a.timing.Total.Milliseconds())
 }

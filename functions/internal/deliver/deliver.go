@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/jobhook/jobhook/functions/internal/crew"
+	"github.com/jobhook/jobhook/functions/internal/metrics"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -71,6 +72,7 @@ type Handler struct {
 	Sender    Sender
 	PublicURL string // begins the links of the standard format
 	Health    *HealthLog
+	Metrics   *metrics.Emitter    // one line per batch; nil: none
 	Crew      *crew.Crew          // runs the attempts; nil: a goroutine each
 	Now       func() time.Time    // nil is time.Now
 	Jitter    func() float64      // in [0, 1); nil is random
@@ -83,10 +85,15 @@ var errStay = errors.New("the message stays in the queue")
 
 // Handle attempts the deliveries of a batch and reports the messages that stay
 // in the queue. The error is always nil: one bad message must not bring back
-// the whole batch.
+// the whole batch. It returns before ctx's deadline: an invocation that Lambda
+// ends loses its answer, and all its messages come again.
 func (h *Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
-	works, errs := h.load(ctx, e.Records)
-	stats := newTally()
+	if len(e.Records) == 0 {
+		return events.SQSEventResponse{}, nil
+	}
+	b, end := h.begin(ctx)
+	defer end()
+	works, errs := h.load(b.ctx, e.Records)
 	var wait sync.WaitGroup
 	for i := range e.Records {
 		if errs[i] != nil || works[i].Delivery.ID == "" {
@@ -95,13 +102,11 @@ func (h *Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEven
 		wait.Add(1)
 		h.Crew.Go(func() {
 			defer wait.Done()
-			errs[i] = h.guarded(ctx, e.Records[i], works[i], stats)
+			errs[i] = h.guarded(b, e.Records[i], works[i])
 		})
 	}
 	wait.Wait()
-	if err := h.Store.AddStats(ctx, stats.list()); err != nil {
-		h.log().WarnContext(ctx, "stats.lost", "error", err)
-	}
+	h.conclude(ctx, b, errs)
 	return h.report(ctx, e.Records, errs), nil
 }
 
@@ -147,33 +152,33 @@ func (h *Handler) answering(ctx context.Context, bell webhook.Doorbell, w webhoo
 }
 
 // guarded turns a panic over one message into its error.
-func (h *Handler) guarded(ctx context.Context, m events.SQSMessage, w webhook.Work, stats *tally) (err error) {
+func (h *Handler) guarded(b *batch, m events.SQSMessage, w webhook.Work) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("delivery %s: panic: %v", w.Delivery.ID, p)
 		}
 	}()
-	return h.attend(ctx, m, w, stats)
+	return h.attend(b, m, w)
 }
 
 // attend does what the row asks for now: nothing yet, hold, or an attempt.
-func (h *Handler) attend(ctx context.Context, m events.SQSMessage, w webhook.Work, stats *tally) error {
-	now, d := h.now(), w.Delivery
+func (h *Handler) attend(b *batch, m events.SQSMessage, w webhook.Work) error {
+	ctx, now, d := b.ctx, h.now(), w.Delivery
 	switch {
 	case d.InFlight(now):
 		return h.notYet(ctx, m, d, d.LeaseUntil.Sub(now))
 	case !d.ExpiresAt.IsZero() && !d.ExpiresAt.After(now):
 		return h.end(ctx, d, unsent(d), "expired before it could be sent")
 	case w.HasEndpoint && w.Endpoint.Status != webhook.EndpointEnabled:
-		return h.hold(ctx, w, time.Time{}, fmt.Sprintf("the endpoint is %s: %s", w.Endpoint.Status, w.Endpoint.StatusReason))
+		return h.hold(b, w, time.Time{}, fmt.Sprintf("the endpoint is %s: %s", w.Endpoint.Status, w.Endpoint.StatusReason))
 	case d.Target.Endpoint != "" && !w.HasEndpoint:
 		return h.end(ctx, d, unsent(d), "the endpoint was deleted")
 	case w.SilentUntil.After(now):
-		return h.hold(ctx, w, w.SilentUntil, "silent: a call of this URL timed out; nobody calls it until "+w.SilentUntil.UTC().Format(time.RFC3339))
+		return h.hold(b, w, w.SilentUntil, "silent: a call of this URL timed out; nobody calls it until "+w.SilentUntil.UTC().Format(time.RFC3339))
 	case d.NextAt.After(now):
 		return h.notYet(ctx, m, d, d.NextAt.Sub(now))
 	}
-	return h.attempt(ctx, m, w, stats)
+	return h.attempt(b, m, w)
 }
 
 // unsent is the end of a delivery that can be sent no more: declined means
@@ -200,7 +205,7 @@ func (h *Handler) notYet(ctx context.Context, m events.SQSMessage, d webhook.Del
 
 // hold parks the delivery until the target may be called again: until then, or
 // until sweep finds the reason gone.
-func (h *Handler) hold(ctx context.Context, w webhook.Work, until time.Time, why string) error {
+func (h *Handler) hold(b *batch, w webhook.Work, until time.Time, why string) error {
 	next := w.Delivery
 	next.State, next.Reason, next.DueAt = webhook.StateHeld, why, until
 	if until.After(next.NextAt) {
@@ -209,7 +214,11 @@ func (h *Handler) hold(ctx context.Context, w webhook.Work, until time.Time, why
 	if !until.IsZero() {
 		next.DueAt = next.NextAt
 	}
-	return h.write(ctx, w.Delivery, next, nil)
+	err := h.write(b.ctx, w.Delivery, next, nil)
+	if err == nil {
+		b.line.Count(metrics.Held, 1)
+	}
+	return err
 }
 
 // end gives the delivery a final state without an attempt.
@@ -254,14 +263,6 @@ func (h *Handler) now() time.Time {
 		return time.Now()
 	}
 	return h.Now()
-}
-
-func (h *Handler) pause(d time.Duration) {
-	if h.Pause == nil {
-		time.Sleep(d)
-		return
-	}
-	h.Pause(d)
 }
 
 func (h *Handler) jitter() float64 {

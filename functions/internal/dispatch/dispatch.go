@@ -5,17 +5,26 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/jobhook/jobhook/functions/internal/deadline"
+	"github.com/jobhook/jobhook/functions/internal/metrics"
+	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // DefaultRetention is how long deliveries are kept.
 const DefaultRetention = 30 * 24 * time.Hour
+
+// answerReserve is kept of the function's time for its answer. A timeout would
+// count as an error of the function: the batch would be cut in halves and come
+// again, instead of from its first failure on.
+const answerReserve = 2 * time.Second
 
 // Store keeps events and their deliveries.
 type Store interface {
@@ -35,28 +44,35 @@ type Queue interface {
 
 // Handler dispatches batches of stream records.
 type Handler struct {
-	Store     Store
-	Queue     Queue
-	Retention time.Duration    // how long deliveries are kept; 0 is DefaultRetention
-	Now       func() time.Time // nil is time.Now
-	Log       *slog.Logger     // nil is slog.Default
+	Store      Store
+	Queue      Queue
+	Attributes Attributes       // how the jobs table calls what is needed; zero: as Jobhook does
+	Retention  time.Duration    // how long deliveries are kept; 0 is DefaultRetention
+	Metrics    *metrics.Emitter // one line per batch; nil: none
+	Now        func() time.Time // nil is time.Now
+	Log        *slog.Logger     // nil is slog.Default
 }
 
 // Handle stores and rings for every record of the batch, in order. A record
 // that cannot be understood becomes a declined delivery and holds nobody up.
-// When the store or the queue fails, the first record that was not finished is
-// named and the stream comes back with it and all that follow; ids are
-// deterministic, so what was stored before is not stored twice. The error is
-// always nil: an error of the function would slow the whole shard.
+// When the store or the queue fails, or time runs out, the first record that
+// was not finished is named and the stream comes back with it and all that
+// follow; ids are deterministic, so what was stored before is not stored twice.
+// The error is always nil: an error of the function would slow the whole shard.
 func (h *Handler) Handle(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-	planned, failedAt, planErr := h.plan(ctx, e.Records)
-	if err := h.commit(ctx, planned); err != nil {
-		h.log().ErrorContext(ctx, "batch.failed", "error", err, "records", len(e.Records))
-		return failFrom(e.Records[0]), nil
+	if len(e.Records) == 0 {
+		return events.DynamoDBEventResponse{}, nil
 	}
-	if planErr != nil {
-		h.log().ErrorContext(ctx, "batch.failed", "error", planErr, "records", len(e.Records), "done", failedAt)
-		return failFrom(e.Records[failedAt]), nil
+	ctx, cancel := deadline.Keep(ctx, answerReserve)
+	defer cancel()
+	planned, done, err := h.plan(ctx, e.Records)
+	if err2 := h.commit(ctx, planned); err2 != nil {
+		planned, done, err = nil, 0, err2
+	}
+	h.measure(ctx, e.Records, planned, done)
+	if err != nil {
+		h.log().ErrorContext(ctx, "batch.failed", "error", err, "records", len(e.Records), "done", done)
+		return failFrom(e.Records[done]), nil
 	}
 	h.log().DebugContext(ctx, "batch.dispatched", "records", len(e.Records), "events", len(planned))
 	return events.DynamoDBEventResponse{}, nil
@@ -80,11 +96,12 @@ func (h *Handler) plan(ctx context.Context, records []events.DynamoDBEventRecord
 
 func (h *Handler) planRecord(ctx context.Context, r events.DynamoDBEventRecord, known map[string][]webhook.Endpoint) ([]webhook.Planned, error) {
 	now := h.now()
-	p := planner{now: now, expires: now.Add(h.retention())}
-	change, err := decodeChange(r)
+	p := planner{now: now, expires: now.Add(h.retention()), attributes: h.Attributes}
+	change, err := decodeChange(r, h.Attributes)
 	if err != nil {
-		h.log().WarnContext(ctx, "change.declined", "sequence", r.Change.SequenceNumber, "error", err)
-		return p.unreadable(r, err), nil
+		planned := p.unreadable(r, err)
+		h.logDeclined(ctx, planned[0], err)
+		return planned, nil
 	}
 	account := change.New.Account
 	if _, ok := known[account]; !ok {
@@ -110,6 +127,39 @@ func (h *Handler) commit(ctx context.Context, planned []webhook.Planned) error {
 		return fmt.Errorf("ring for %d deliveries: %w", len(bells), err)
 	}
 	return nil
+}
+
+// measure writes the batch's metrics: of its records the first were done.
+func (h *Handler) measure(ctx context.Context, records []events.DynamoDBEventRecord, planned []webhook.Planned, done int) {
+	line := h.Metrics.Line()
+	if line == nil {
+		return
+	}
+	line.Count(metrics.Records, len(records))
+	line.Count(metrics.RecordsFailed, len(records)-done)
+	line.Count(metrics.Events, len(planned))
+	for _, p := range planned {
+		if p.Event.Type == webhook.JobUnreadable {
+			line.Count(metrics.Declined, 1)
+		}
+	}
+	now := h.now()
+	for _, r := range records[:done] {
+		line.Millis(metrics.DispatchLag, now.Sub(r.Change.ApproximateCreationDateTime.Time))
+	}
+	line.Write(ctx)
+}
+
+// logDeclined tells which attribute cannot be understood, but not what stands
+// in it. The whole reason is with the delivery, for the account and the operator.
+func (h *Handler) logDeclined(ctx context.Context, p webhook.Planned, cause error) {
+	var field *job.FieldError
+	name := ""
+	if errors.As(cause, &field) {
+		name = field.Field
+	}
+	h.log().WarnContext(ctx, "change.declined", "sequence", p.Event.Sequence, "account", p.Event.Account,
+		"delivery", p.Deliveries[0].ID, "attribute", name)
 }
 
 func failFrom(r events.DynamoDBEventRecord) events.DynamoDBEventResponse {

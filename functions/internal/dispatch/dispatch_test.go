@@ -48,6 +48,7 @@ func TestEachFixtureLeadsToItsDeliveries(t *testing.T) {
 			"declined job.unreadable ", "declined job.unreadable ",
 			"queued job.finished " + account, "queued job.finished " + standard,
 		}},
+		{"dispatch-traced", []string{"queued job.finished " + account, "queued job.finished " + standard}},
 		{"dispatch-expired-row", nil},
 	}
 	for _, test := range tests {
@@ -70,8 +71,8 @@ func TestEachFixtureLeadsToItsDeliveries(t *testing.T) {
 }
 
 func TestEveryFixtureIsInTheTable(t *testing.T) {
-	if got := len(world.Names(worldtest.Fixtures, "dispatch")); got != 7 {
-		t.Errorf("%d dispatch fixtures, want the 7 of the table above", got)
+	if got := len(world.Names(worldtest.Fixtures, "dispatch")); got != 8 {
+		t.Errorf("%d dispatch fixtures, want the 8 of the table above", got)
 	}
 }
 

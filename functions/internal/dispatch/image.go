@@ -15,9 +15,9 @@ import (
 
 // decodeChange reads a stream record. An error is a defect of the record, not
 // of the moment: trying again would not help.
-func decodeChange(r events.DynamoDBEventRecord) (job.Change, error) {
+func decodeChange(r events.DynamoDBEventRecord, a Attributes) (job.Change, error) {
 	c := job.Change{Sequence: r.Change.SequenceNumber, At: r.Change.ApproximateCreationDateTime.UTC()}
-	next, err := decodeImage(r.Change.NewImage)
+	next, err := decodeImage(r.Change.NewImage, a)
 	if err != nil {
 		return c, fmt.Errorf("new image: %w", err)
 	}
@@ -27,27 +27,45 @@ func decodeChange(r events.DynamoDBEventRecord) (job.Change, error) {
 	}
 	// An old image that cannot be read says nothing: the job counts as new, and
 	// deterministic ids keep an event that was already told from being told again.
-	if old, err := decodeImage(r.Change.OldImage); err == nil {
+	if old, err := decodeImage(r.Change.OldImage, a); err == nil {
 		c.Old = &old
 	}
 	return c, nil
 }
 
-func decodeImage(image map[string]events.DynamoDBAttributeValue) (job.Job, error) {
-	record, err := appendMap(make([]byte, 0, 1024), image)
+func decodeImage(image map[string]events.DynamoDBAttributeValue, a Attributes) (job.Job, error) {
+	record, err := appendImage(make([]byte, 0, 1024), a.apply(image))
 	if err != nil {
 		return job.Job{}, err
 	}
 	return job.Decode(record)
 }
 
-// appendMap writes an item as JSON, its keys sorted so that equal items give
-// equal bytes.
+// bookkeeping begins the names of the attributes that Jobhook keeps for itself
+// in the jobs table. They are no part of the record.
+const bookkeeping = "jobhook_"
+
+// appendImage writes an item's record as JSON.
+func appendImage(b []byte, m map[string]events.DynamoDBAttributeValue) ([]byte, error) {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		if !strings.HasPrefix(k, bookkeeping) {
+			keys = append(keys, k)
+		}
+	}
+	return appendMembers(b, m, keys)
+}
+
 func appendMap(b []byte, m map[string]events.DynamoDBAttributeValue) ([]byte, error) {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}
+	return appendMembers(b, m, keys)
+}
+
+// appendMembers sorts the keys, so that equal items give equal bytes.
+func appendMembers(b []byte, m map[string]events.DynamoDBAttributeValue, keys []string) ([]byte, error) {
 	slices.Sort(keys)
 	b = append(b, '{')
 	for i, k := range keys {
@@ -71,8 +89,8 @@ func appendValue(b []byte, v events.DynamoDBAttributeValue) ([]byte, error) {
 		return appendNumber(b, v.Number())
 	case events.DataTypeBoolean:
 		return strconv.AppendBool(b, v.Boolean()), nil
-	case events.DataTypeNull:
-		return append(b, "null"...), nil
+	case events.DataTypeNull, events.DataTypeBinary, events.DataTypeBinarySet:
+		return append(b, "null"...), nil // bytes have no place in JSON, and a table that has some must not do without webhooks
 	case events.DataTypeMap:
 		return appendMap(b, v.Map())
 	case events.DataTypeList:
@@ -82,7 +100,7 @@ func appendValue(b []byte, v events.DynamoDBAttributeValue) ([]byte, error) {
 	case events.DataTypeNumberSet:
 		return appendList(b, v.NumberSet(), appendNumber)
 	}
-	return nil, fmt.Errorf("binary attributes cannot be sent; store text, or base64 text")
+	return nil, fmt.Errorf("the type %d of the attribute is unknown", v.DataType())
 }
 
 func appendList[T any](b []byte, list []T, appendItem func([]byte, T) ([]byte, error)) ([]byte, error) {

@@ -25,13 +25,20 @@ func TestAStringIsWrittenAsItWasAndNoLongerThanItMust(t *testing.T) {
 
 func TestWhatJSONCannotSayIsRefused(t *testing.T) {
 	for name, v := range map[string]events.DynamoDBAttributeValue{
-		"binary":        events.NewBinaryAttribute([]byte{1}),
-		"binary set":    events.NewBinarySetAttribute([][]byte{{1}}),
 		"broken number": events.NewNumberAttribute("1,5"),
 		"no value":      {},
 	} {
 		if b, err := appendValue(nil, v); err == nil {
 			t.Errorf("%s was written as %s", name, b)
 		}
+	}
+}
+
+func TestBytesAreLeftOutOfARecord(t *testing.T) {
+	got, err := appendMap(nil, map[string]events.DynamoDBAttributeValue{
+		"a": events.NewBinaryAttribute([]byte{1}), "b": events.NewBinarySetAttribute([][]byte{{1}}), "c": events.NewNumberAttribute("1"),
+	})
+	if want := `{"a":null,"b":null,"c":1}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 }

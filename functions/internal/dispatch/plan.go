@@ -25,8 +25,9 @@ func ownURLWaits(j job.Job, e webhook.Event) string {
 
 // planner decides what a change leads to. It is pure but for its two times.
 type planner struct {
-	now     time.Time
-	expires time.Time
+	now        time.Time
+	expires    time.Time
+	attributes Attributes
 }
 
 // plan returns the events of a change with their deliveries. Events that
@@ -219,7 +220,7 @@ func (p planner) declined(e webhook.Event, why string) []webhook.Planned {
 // unreadable is the declined event of a record that could not be decoded, in
 // the name of whatever its image says of account and job.
 func (p planner) unreadable(r events.DynamoDBEventRecord, cause error) []webhook.Planned {
-	image := r.Change.NewImage
+	image := p.attributes.apply(r.Change.NewImage)
 	j := job.Job{
 		Account: textOf(image, "account"), Kind: job.Kind(textOf(image, "kind")), ID: textOf(image, "id"),
 		CreatedAt: r.Change.ApproximateCreationDateTime.UTC(),
@@ -227,7 +228,7 @@ func (p planner) unreadable(r events.DynamoDBEventRecord, cause error) []webhook
 	if job.CheckID("account", j.Account) != nil {
 		j.Account = job.UnknownAccount
 	}
-	if record, err := appendMap(nil, image); err == nil && len(record) <= job.MaxRecordBytes {
+	if record, err := appendImage(nil, image); err == nil && len(record) <= job.MaxRecordBytes {
 		j.Record = record
 	}
 	c := job.Change{New: j, Sequence: r.Change.SequenceNumber, At: r.Change.ApproximateCreationDateTime.UTC()}

@@ -1,6 +1,7 @@
 // Package sweep does what is due: it rings for parked deliveries, releases
-// holds whose reason is gone, and removes what has expired. A Lambda runs it
-// every minute, the standalone host every second.
+// holds whose reason is gone, dispatches what dispatch could not take in time,
+// and removes what has expired. A Lambda runs it every minute, the standalone
+// host every second.
 package sweep
 
 import (
@@ -12,6 +13,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/jobhook/jobhook/functions/internal/deadline"
+	"github.com/jobhook/jobhook/functions/internal/metrics"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -21,6 +24,14 @@ const (
 	maxRelease = 10_000
 	maxExpire  = 5_000
 	page       = 500
+)
+
+const (
+	// answerReserve is kept of the function's time for its last lines.
+	answerReserve = 2 * time.Second
+	// pageTime is how much time a further page must have, as bells that are cut
+	// off between Defer and Ring ring minutes later.
+	pageTime = 2 * time.Second
 )
 
 // ringAgainAfter is when a delivery is rung for again if its bell was lost.
@@ -57,38 +68,106 @@ type Queue interface {
 
 // Handler sweeps.
 type Handler struct {
-	Store   Store
-	Queue   Queue            // the retry queue
-	Horizon time.Duration    // what falls due within it is rung for now, with a delay; the time between two runs
-	Now     func() time.Time // nil is time.Now
-	Log     *slog.Logger     // nil is slog.Default
+	Store    Store
+	Queue    Queue            // the retry queue
+	Failures Failures         // stream batches to dispatch after all; nil: there are none
+	Dispatch Dispatch         // needed with Failures
+	Horizon  time.Duration    // what falls due within it is rung for now, with a delay; the time between two runs
+	Metrics  *metrics.Emitter // one line per run; nil: none
+	Now      func() time.Time // nil is time.Now
+	Log      *slog.Logger     // nil is slog.Default
 }
 
-// Handle does one run. Each part is tried even if another fails.
+// run is what one run did.
+type run struct {
+	rung, released, expired int
+	replayed, replaysFailed int
+	overdue                 int           // parked deliveries that were overdue at the start
+	oldest                  time.Duration // how overdue the first of them was
+}
+
+// Handle does one run. Each part is tried even if another fails, and may use
+// half of the time that those before it left, so that none takes it all. What
+// there was no time for waits for the next run, and is no error.
 func (h *Handler) Handle(ctx context.Context, _ events.EventBridgeEvent) error {
-	return errors.Join(h.ringDue(ctx), h.release(ctx), h.shelve(ctx), h.expire(ctx))
+	ctx, cancel := deadline.Keep(ctx, answerReserve)
+	defer cancel()
+	var r run
+	var errs []error
+	for _, part := range []func(context.Context, *run) error{h.ringDue, h.release, h.replay, h.shelve, h.expire} {
+		errs = append(errs, share(ctx, &r, part))
+	}
+	h.measure(ctx, r)
+	return errors.Join(errs...)
+}
+
+func share(ctx context.Context, r *run, part func(context.Context, *run) error) error {
+	ctx, cancel := deadline.Share(ctx)
+	defer cancel()
+	return part(ctx, r)
+}
+
+func (h *Handler) measure(ctx context.Context, r run) {
+	line := h.Metrics.Line()
+	line.Count(metrics.Rung, r.rung)
+	line.Count(metrics.Released, r.released)
+	line.Count(metrics.Expired, r.expired)
+	line.Count(metrics.Replayed, r.replayed)
+	line.Count(metrics.ReplaysFailed, r.replaysFailed)
+	line.Level(metrics.DueBacklog, r.overdue)
+	line.Seconds(metrics.DueBacklogAge, r.oldest)
+	line.Write(ctx)
 }
 
 // ringDue rings for what falls due within the horizon, at its exact time. It
 // moves DueAt forward before it rings: should the ring be lost, another follows.
-func (h *Handler) ringDue(ctx context.Context) error {
-	for range maxDue / page {
+func (h *Handler) ringDue(ctx context.Context, r *run) error {
+	start, seen := h.now(), map[webhook.Ref]bool{}
+	for i := range maxDue / page {
+		if i > 0 && !deadline.Allows(ctx, pageTime) {
+			return nil
+		}
 		now := h.now()
 		due, err := h.Store.Due(ctx, now.Add(h.Horizon), page)
 		if err != nil {
 			return fmt.Errorf("due deliveries: %w", err)
 		}
-		if len(due) == 0 {
+		if due = unseen(due, seen); len(due) == 0 {
 			return nil
 		}
+		r.look(due, start)
 		if err := h.Store.Defer(ctx, due, now.Add(h.Horizon+ringAgainAfter)); err != nil {
 			return fmt.Errorf("defer %d deliveries: %w", len(due), err)
 		}
 		if err := h.Queue.Ring(ctx, bells(due, now)); err != nil {
 			return fmt.Errorf("ring for %d due deliveries: %w", len(due), err)
 		}
+		r.rung += len(due)
 	}
 	return nil
+}
+
+// unseen leaves out what this run has rung for: an index may still show it at
+// its old place for a moment.
+func unseen(due []webhook.Delivery, seen map[webhook.Ref]bool) []webhook.Delivery {
+	fresh := due[:0]
+	for _, d := range due {
+		if ref := d.Ref(); !seen[ref] {
+			seen[ref] = true
+			fresh = append(fresh, d)
+		}
+	}
+	return fresh
+}
+
+// look counts what was overdue when the run began.
+func (r *run) look(due []webhook.Delivery, start time.Time) {
+	for _, d := range due {
+		if age := start.Sub(d.DueAt); age >= 0 {
+			r.overdue++
+			r.oldest = max(r.oldest, age)
+		}
+	}
 }
 
 func bells(due []webhook.Delivery, now time.Time) []webhook.Doorbell {
@@ -100,8 +179,11 @@ func bells(due []webhook.Delivery, now time.Time) []webhook.Doorbell {
 	return list
 }
 
-func (h *Handler) release(ctx context.Context) error {
-	for range maxRelease / page {
+func (h *Handler) release(ctx context.Context, r *run) error {
+	for i := range maxRelease / page {
+		if i > 0 && !deadline.Allows(ctx, pageTime) {
+			return nil
+		}
 		now := h.now()
 		bells, err := h.Store.Release(ctx, now, now.Add(ringAgainAfter), page)
 		if err != nil {
@@ -113,11 +195,12 @@ func (h *Handler) release(ctx context.Context) error {
 		if err := h.Queue.Ring(ctx, bells); err != nil {
 			return fmt.Errorf("ring for %d released deliveries: %w", len(bells), err)
 		}
+		r.released += len(bells)
 	}
 	return nil
 }
 
-func (h *Handler) shelve(ctx context.Context) error {
+func (h *Handler) shelve(ctx context.Context, _ *run) error {
 	n, err := h.Store.Shelve(ctx, h.now().Add(-ShelveAfter), page)
 	if err != nil {
 		return fmt.Errorf("shelve stopped jobs: %w", err)
@@ -128,11 +211,12 @@ func (h *Handler) shelve(ctx context.Context) error {
 	return nil
 }
 
-func (h *Handler) expire(ctx context.Context) error {
+func (h *Handler) expire(ctx context.Context, r *run) error {
 	n, err := h.Store.Expire(ctx, h.now(), maxExpire)
 	if err != nil {
 		return fmt.Errorf("remove expired rows: %w", err)
 	}
+	r.expired = n
 	if n > 0 {
 		h.log().InfoContext(ctx, "rows.expired", "count", n)
 	}

@@ -165,9 +165,12 @@ func (w *testWorld) clock() time.Time { return w.now }
 
 func (w *testWorld) invoke(t *testing.T) error {
 	t.Helper()
-	h := &sweep.Handler{Store: w.store, Queue: w.queue, Horizon: time.Minute, Now: w.clock, Log: slog.New(slog.DiscardHandler)}
-	_, err := lambda.NewHandler(h.Handle).Invoke(t.Context(), worldtest.Payload(t, "sweep-tick"))
+	_, err := lambda.NewHandler(w.handler().Handle).Invoke(t.Context(), worldtest.Payload(t, "sweep-tick"))
 	return err
+}
+
+func (w *testWorld) handler() *sweep.Handler {
+	return &sweep.Handler{Store: w.store, Queue: w.queue, Horizon: time.Minute, Now: w.clock, Log: slog.New(slog.DiscardHandler)}
 }
 
 // put stores a delivery to ep_standard as it stands.

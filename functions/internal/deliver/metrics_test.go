@@ -1,0 +1,85 @@
+package deliver_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jobhook/jobhook/functions/internal/deliver"
+	"github.com/jobhook/jobhook/functions/internal/metrics"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+func TestNoMessagesAreNoWork(t *testing.T) {
+	w := newWorld(t)
+	var out bytes.Buffer
+	h := w.firstHandler()
+	h.Metrics = metrics.New(&out, "test", "deliver-first")
+	answer, err := h.Handle(t.Context(), events.SQSEvent{})
+	if err != nil || len(answer.BatchItemFailures) != 0 || out.Len() != 0 {
+		t.Errorf("answer %v, %v, metrics %q; want none", answer, err, out.String())
+	}
+}
+
+func TestABatchIsCountedInOneLine(t *testing.T) {
+	w := newWorld(t)
+	w.now = w.now.Add(time.Second)
+	w.setStatus(t, "ep_default", webhook.EndpointPaused, "maintenance") // holds socialdata and webscraper
+	w.sender.answer = func(r deliver.Request) webhook.Result {
+		switch {
+		case strings.HasSuffix(r.URL, "/standard"):
+			return webhook.Result{Status: 500} // retried
+		case strings.HasSuffix(r.URL, "/serpwow"):
+			return webhook.Result{Failure: webhook.FailureRefusedAddress} // never
+		}
+		return ok
+	}
+	var out bytes.Buffer
+	h := w.firstHandler()
+	h.Metrics = metrics.New(&out, "test", "deliver-first")
+	e := batchOf(standard, serpWow, hkubeResult, socialData, webScraper)
+	e.Records = append(e.Records, events.SQSMessage{MessageId: "6", Body: "no doorbell"})
+	w.handle(t, h, e)
+
+	var line map[string]any
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatalf("%s: %v", out.String(), err)
+	}
+	delete(line, "_aws")
+	lags := line["FirstAttemptLag"].([]any)
+	delete(line, "FirstAttemptLag")
+	want := map[string]any{
+		"stage": "test", "function": "deliver-first",
+		"Messages": 6.0, "MessagesFailed": 1.0, "Delivered": 1.0, "Retried": 1.0, "Failed": 1.0, "Held": 2.0,
+		"EndpointLatency": []any{1000.0, 1000.0, 1000.0},
+	}
+	if diff := cmp.Diff(line, want); diff != "" {
+		t.Errorf("line (-got +want):\n%s", diff)
+	}
+	if len(lags) != 3 || lags[0].(float64) < 1000 || lags[0].(float64) > 60_000 {
+		t.Errorf("first attempt lags %v, want three of less than a minute", lags)
+	}
+}
+
+func TestAHeldDeliveryIsNoFirstAttemptThatLags(t *testing.T) {
+	w := newWorld(t)
+	w.setStatus(t, "ep_standard", webhook.EndpointPaused, "maintenance")
+	w.ring(t, standard)
+	w.setStatus(t, "ep_standard", webhook.EndpointEnabled, "")
+	if _, err := w.store.Release(t.Context(), w.now, w.now.Add(time.Minute), 10); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	h := w.handler(nil)
+	h.Metrics = metrics.New(&out, "test", "deliver-retry")
+	w.handle(t, h, batchOf(standard))
+	w.want(t, standard, webhook.StateDelivered)
+	if strings.Contains(out.String(), metrics.FirstAttemptLag) || !strings.Contains(out.String(), metrics.EndpointLatency) {
+		t.Errorf("line %s, want latency and no lag", out.String())
+	}
+}
