@@ -1,5 +1,6 @@
 # Everything that is done here is a target; `make help` lists them.
-# Needs Go (the version in go.mod). Tools come by `go run`, pinned here.
+# Needs Go (the version in go.mod); synth, deploy and the tests of the stacks
+# need Node. Tools come by `go run`, pinned here, and by .ci/tools.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -7,10 +8,19 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CC   ?= cc
 RACE := $(shell command -v $(CC) >/dev/null 2>&1 && echo -race)
 
-.PHONY: help run demo test lint bench invoke build clean
+# The stage of the stacks, see cdk.json.
+STAGE ?= dev
+
+# The functions on AWS, and how they are built: small, and byte for byte the same each time.
+LAMBDAS := dispatch deliver sweep api
+SHIPPED := -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+
+.PHONY: help run demo test lint bench cost invoke build synth deploy key tools clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sed 's/^\([a-z-]*\): /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 run: ## start the product with its demo, and stay up (ctrl-c ends it)
 	go run ./functions/standalone --demo --log-format text --log-level error $(ARGS)
@@ -19,8 +29,12 @@ demo: ## play the demo once: 0 when all webhooks arrived as expected
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
 	go run ./functions/standalone --demo-once --data "$$data" --log-format text --log-level error $(ARGS)
 
-test: race-or-say ## run all tests
+test: race-or-say tools ## run all tests
 	go test $(RACE) ./...
+	$(if $(RACE),go test ./infra/...,) # jsii does not go with the race detector
+
+tools: ## install the servers that the tests of the AWS side run against
+	@.ci/tools
 
 .PHONY: race-or-say
 race-or-say:
@@ -36,14 +50,36 @@ lint: ## gofmt, go vet, staticcheck, import rules
 	go run $(STATICCHECK) ./...
 	go test -count=1 ./functions/internal/layers # it asks go list, of which the cache knows nothing
 
+cost: tools ## count what a million webhooks cost on AWS; writes build/cost.json
+	go run ./functions/cost $(ARGS)
+
 bench: ## measure speed, CPU and memory; writes build/bench.json
 	go run ./functions/bench $(ARGS)
 
 invoke: ## run one handler on one fixture: make invoke FN=deliver EVENT=deliver-one
 	@go run ./functions/invoke -fn "$(FN)" -event "$(EVENT)"
 
-build: ## build the standalone binary into build/
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o build/standalone ./functions/standalone
+build: ## build the standalone binary and the functions into build/
+	CGO_ENABLED=0 go build $(SHIPPED) -o build/standalone ./functions/standalone
+	@for f in $(LAMBDAS); do \
+		echo "build/lambda/$$f/bootstrap (linux/arm64)"; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build $(SHIPPED) -o build/lambda/$$f/bootstrap ./functions/$$f || exit 1; \
+	done
 
-clean: ## remove what was built
-	rm -rf build
+.PHONY: need-node
+need-node:
+	@command -v node >/dev/null || { echo "Node is missing: the CDK needs version 20 or newer (nodejs.org, or your system's packages)"; exit 1; }
+
+synth: build need-node ## write the CloudFormation templates of a stage into cdk.out: make synth STAGE=dev
+	CDK_OUTDIR=cdk.out go run ./infra -c stage=$(STAGE)
+
+deploy: build need-node ## deploy a stage to the AWS account of your credentials: make deploy STAGE=dev
+	@test -d node_modules/aws-cdk || npm ci
+	npx cdk deploy --all -c stage=$(STAGE) --outputs-file build/outputs-$(STAGE).json $(ARGS)
+
+key: need-node ## make an operator's key for a deployed stage and print it: make key STAGE=dev
+	@test -f build/outputs-$(STAGE).json || { echo "build/outputs-$(STAGE).json is missing: run make deploy STAGE=$(STAGE), or go run ./functions/key -table NAME" >&2; exit 1; }
+	@go run ./functions/key -table "$$(node -p "require('./build/outputs-$(STAGE).json')['jobhook-$(STAGE)-data'].DeliveriesTable")" $(ARGS)
+
+clean: ## remove what was built, but not the tools
+	rm -rf cdk.out $(filter-out build/tools,$(wildcard build/*))

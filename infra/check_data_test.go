@@ -1,0 +1,109 @@
+//go:build !race
+
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// checkTables holds to the keys that the store relies on.
+func checkTables(d deployment, c *complaints) {
+	want := []string{"DataDeliveries"}
+	if !d.Attached {
+		want = append(want, "DataJobs")
+		c.table(d, "DataJobs", "id", "kind", "account", "account", "created_at")
+		c.props(d, "DataJobs", map[string]any{"StreamSpecification": map[string]any{"StreamViewType": "NEW_AND_OLD_IMAGES"}, "TimeToLiveSpecification": nil})
+	}
+	c.same("tables", d.of("AWS::DynamoDB::Table"), want)
+	c.table(d, "DataDeliveries", "pk", "sk", "due", "due_shard", "due_at")
+	c.props(d, "DataDeliveries", map[string]any{
+		"StreamSpecification": nil, "TimeToLiveSpecification": map[string]any{"AttributeName": "ttl", "Enabled": true},
+	})
+}
+
+func (c *complaints) table(d deployment, name, partition, sort, index, indexPartition, indexSort string) {
+	keys := func(partition, sort string) []map[string]any {
+		return []map[string]any{{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}}
+	}
+	c.props(d, name, map[string]any{
+		"KeySchema": keys(partition, sort), "BillingMode": "PAY_PER_REQUEST",
+		"PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled": true,
+		"GlobalSecondaryIndexes.0.IndexName":                          index,
+		"GlobalSecondaryIndexes.0.KeySchema":                          keys(indexPartition, indexSort),
+		"GlobalSecondaryIndexes.0.Projection":                         map[string]any{"ProjectionType": "KEYS_ONLY"},
+		"GlobalSecondaryIndexes.1":                                    nil,
+	})
+	for _, a := range objects(d.at(name, "AttributeDefinitions")) {
+		c.same(name+" attribute", a["AttributeType"], "S")
+	}
+}
+
+// checkBuckets holds to closed buckets that do not grow for ever.
+func checkBuckets(d deployment, c *complaints) {
+	c.same("buckets", d.of("AWS::S3::Bucket"), []string{"DataFailures", "DataResults"})
+	for _, b := range []string{"DataFailures", "DataResults"} {
+		c.props(d, b, map[string]any{
+			"PublicAccessBlockConfiguration": map[string]bool{
+				"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true,
+			},
+			"BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm": "AES256",
+			"OwnershipControls.Rules.0.ObjectOwnership":                                                       "BucketOwnerEnforced",
+			"LifecycleConfiguration.Rules.0.Status":                                                           "Enabled",
+			"LifecycleConfiguration.Rules.0.AbortIncompleteMultipartUpload.DaysAfterInitiation":               1,
+			"AccessControl": nil,
+		})
+		if d.number(b, "LifecycleConfiguration.Rules.0.ExpirationInDays") < 1 {
+			c.add("%s keeps its objects for ever", b)
+		}
+		c.tlsOnly(d, "AWS::S3::BucketPolicy", "Bucket", b)
+	}
+}
+
+// checkKeys holds to keys that rotate, and to who is let into them.
+func checkKeys(d deployment, c *complaints) {
+	c.same("keys", d.of("AWS::KMS::Key"), []string{"DataAlarmsKey", "DataSecretsKey"})
+	for _, k := range d.of("AWS::KMS::Key") {
+		c.props(d, k, map[string]any{"EnableKeyRotation": true})
+	}
+	c.same("who is let into DataSecretsKey", services(d.at("DataSecretsKey", "KeyPolicy.Statement")), []string{})
+	c.same("who is let into DataAlarmsKey", services(d.at("DataAlarmsKey", "KeyPolicy.Statement")), []string{
+		"cloudwatch.amazonaws.com kms:Decrypt", "cloudwatch.amazonaws.com kms:GenerateDataKey*"})
+}
+
+// checkTopic holds to a topic that alarms can really publish to.
+func checkTopic(d deployment, c *complaints) {
+	c.same("DataAlarms KmsMasterKeyId", d.at("DataAlarms", "KmsMasterKeyId"), "${DataAlarmsKey.Arn}")
+	c.tlsOnly(d, "AWS::SNS::TopicPolicy", "Topics", "DataAlarms")
+	c.same("who may publish to DataAlarms", services(d.at("DataAlarmsPolicy", "PolicyDocument.Statement")), []string{"cloudwatch.amazonaws.com sns:Publish"})
+}
+
+// services returns the services of AWS that a policy allows something, and
+// what.
+func services(statements any) []string {
+	allowed := []string{}
+	for _, s := range objects(statements) {
+		principal, _ := s["Principal"].(map[string]any)
+		for _, service := range list(principal["Service"]) {
+			for _, action := range list(s["Action"]) {
+				if s["Effect"] == "Allow" {
+					allowed = append(allowed, service+" "+action)
+				}
+			}
+		}
+	}
+	return allowed
+}
+
+// checkRemoval holds to what becomes of data when its stack goes: all of it
+// stays, or all of it goes.
+func checkRemoval(d deployment, c *complaints) {
+	want := d.Resources["DataDeliveries"].DeletionPolicy
+	kinds := []string{"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Logs::LogGroup"}
+	for name, r := range d.Resources {
+		if slices.Contains(kinds, r.Type) || strings.HasSuffix(name, "DeadLetters") {
+			c.same(name+" DeletionPolicy", r.DeletionPolicy, want)
+		}
+	}
+	c.same("DataDeliveries DeletionProtectionEnabled", d.at("DataDeliveries", "DeletionProtectionEnabled"), want == "Retain")
+}

@@ -1,0 +1,128 @@
+//go:build !race
+
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/jobhook/jobhook/shared/setting"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// recordingSeconds is what deliver keeps back to write down what became of its
+// requests.
+const recordingSeconds = 15
+
+// lanes are the ways of a doorbell: mapping, queue, function.
+func lanes() [][3]string {
+	return [][3]string{
+		{"ServiceFirstToDeliver", "DataFirst", "ServiceDeliverFirst"},
+		{"ServiceRetryToDeliver", "DataRetry", "ServiceDeliverRetry"},
+	}
+}
+
+// checkStream holds to how dispatch is fed.
+func checkStream(d deployment, c *complaints) {
+	c.same("mappings", len(d.of("AWS::Lambda::EventSourceMapping")), 3)
+	c.props(d, "ServiceJobsToDispatch", map[string]any{
+		"EventSourceArn": stream(d), "FunctionName": "${ServiceDispatch}",
+		"StartingPosition": "TRIM_HORIZON", "BatchSize": 100, "BisectBatchOnFunctionError": true,
+		"MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": 20 * 3600,
+		"FunctionResponseTypes":                   []string{"ReportBatchItemFailures"},
+		"FilterCriteria.Filters":                  []map[string]string{{"Pattern": `{"eventName":["INSERT","MODIFY"]}`}},
+		"DestinationConfig.OnFailure.Destination": failuresARN,
+		"Enabled": nil,
+	})
+	if n := d.number("ServiceJobsToDispatch", "ParallelizationFactor"); n < 1 || n > 10 {
+		c.add("ParallelizationFactor is %v", n)
+	}
+}
+
+// checkLanes holds to how deliver is fed, and to the times that depend on each
+// other: request < function < a sixth of the visibility.
+func checkLanes(d deployment, c *complaints) {
+	for _, l := range lanes() {
+		mapping, queue, function := l[0], l[1], l[2]
+		c.props(d, mapping, map[string]any{
+			"EventSourceArn": "${" + queue + ".Arn}", "FunctionName": "${" + function + "}",
+			"FunctionResponseTypes": []string{"ReportBatchItemFailures"}, "Enabled": nil, "FilterCriteria": nil,
+		})
+		if d.number(mapping, "BatchSize") > 10 && d.number(mapping, "MaximumBatchingWindowInSeconds") < 1 {
+			c.add("%s has batches of %v without a window", mapping, d.number(mapping, "BatchSize"))
+		}
+		if n := d.number(mapping, "ScalingConfig.MaximumConcurrency"); n < 2 {
+			c.add("%s has a MaximumConcurrency of %v", mapping, n)
+		}
+		timeout := d.number(function, "Timeout")
+		if least := webhook.MaxTimeout.Seconds() + recordingSeconds; timeout < least {
+			c.add("%s has %v s; a request and recording it may take %v", function, timeout, least)
+		}
+		if v := d.number(queue, "VisibilityTimeout"); v < 6*timeout || v > (12*time.Hour).Seconds() {
+			c.add("%s hides messages for %v s; six times the %v s of %s are needed", queue, v, timeout, function)
+		}
+		c.same(function+" is fed from", d.at(function, "Environment.Variables."+setting.Queue), "${"+queue+"}")
+	}
+}
+
+// checkQueues holds to queues that lose nothing.
+func checkQueues(d deployment, c *complaints) {
+	c.same("queues", d.of("AWS::SQS::Queue"), []string{"DataFirst", "DataFirstDeadLetters", "DataRetry", "DataRetryDeadLetters"})
+	for _, q := range d.of("AWS::SQS::Queue") {
+		c.props(d, q, map[string]any{"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": true, "FifoQueue": nil})
+		c.tlsOnly(d, "AWS::SQS::QueuePolicy", "Queues", q)
+		if !strings.HasSuffix(q, "DeadLetters") {
+			c.deadLetters(d, q)
+		}
+	}
+}
+
+// deadLetters looks at both ends: the queue names its dead letters, and they let it in by name.
+func (c *complaints) deadLetters(d deployment, q string) {
+	c.props(d, q, map[string]any{
+		"RedrivePolicy.deadLetterTargetArn": "${" + q + "DeadLetters.Arn}", "RedrivePolicy.maxReceiveCount": 1000,
+	})
+	name, _ := d.at(q, "QueueName").(string)
+	if name == "" {
+		c.add("%s has no name, by which its dead letters know it", q)
+	}
+	c.same(q+"DeadLetters RedriveAllowPolicy", d.at(q+"DeadLetters", "RedriveAllowPolicy"), map[string]any{
+		"redrivePermission": "byQueue",
+		"sourceQueueArns":   []string{"arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + name},
+	})
+}
+
+// checkSchedule holds to sweep's minute.
+func checkSchedule(d deployment, c *complaints) {
+	c.same("rules", d.of("AWS::Events::Rule"), []string{"ServiceEveryMinute"})
+	c.props(d, "ServiceEveryMinute", map[string]any{
+		"ScheduleExpression": "rate(1 minute)", "State": nil,
+		"Targets": []map[string]string{{"Arn": "${ServiceSweep.Arn}", "Id": "sweep"}},
+	})
+	if t := d.number("ServiceSweep", "Timeout"); t < 30 || t > 60 {
+		c.add("sweep has %v s; it starts every 60", t)
+	}
+}
+
+// tlsOnly complains unless a policy of a resource refuses all that comes
+// without TLS.
+func (c *complaints) tlsOnly(d deployment, kind, target, name string) {
+	for _, policy := range d.of(kind) {
+		for _, owner := range list(d.at(policy, target)) {
+			if owner == "${"+name+"}" && refusesPlain(d.at(policy, "PolicyDocument.Statement")) {
+				return
+			}
+		}
+	}
+	c.add("%s can be reached without TLS", name)
+}
+
+func refusesPlain(statements any) bool {
+	for _, s := range objects(statements) {
+		if s["Effect"] == "Deny" && asJSON(s["Condition"]) == `{"Bool":{"aws:SecureTransport":"false"}}` &&
+			(asJSON(s["Principal"]) == `"*"` || asJSON(s["Principal"]) == `{"AWS":"*"}`) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,174 @@
+//go:build !race
+
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// What stands in the templates for the resources.
+const (
+	jobsARN       = "${DataJobs.Arn}"
+	deliveriesARN = "${DataDeliveries.Arn}"
+	firstARN      = "${DataFirst.Arn}"
+	retryARN      = "${DataRetry.Arn}"
+	failuresARN   = "${DataFailures.Arn}"
+	secretsKeyARN = "${DataSecretsKey.Arn}"
+
+	attachedStream = "arn:aws:dynamodb:eu-central-1:111122223333:table/scrapes/stream/2026-01-01T00:00:00.000"
+	attachedKey    = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"
+)
+
+// functionNames of the service.
+func functionNames() []string {
+	return []string{"ServiceDispatch", "ServiceDeliverFirst", "ServiceDeliverRetry", "ServiceSweep", "ServiceApi"}
+}
+
+// rows are the verbs of every function on the deliveries.
+func rows(more ...string) []string {
+	return append([]string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"}, more...)
+}
+
+// receives are the verbs that an event source mapping and deliver need.
+func receives() []string {
+	return []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
+}
+
+// allowed is all that the functions may do: function, resource, actions. It is
+// written here a second time on purpose: a change of either must be meant.
+func allowed(d deployment) map[string]map[string][]string {
+	may := map[string]map[string][]string{
+		"ServiceDispatch": {
+			stream(d):     {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
+			"*":           {"dynamodb:ListStreams"},
+			deliveriesARN: rows(), firstARN: {"sqs:SendMessage"},
+			failuresARN: {"s3:ListBucket"}, failuresARN + "/*": {"s3:PutObject"},
+		},
+		"ServiceDeliverFirst": {
+			deliveriesARN: rows(), firstARN: receives(), retryARN: {"sqs:SendMessage"}, secretsKeyARN: {"kms:Decrypt"},
+		},
+		"ServiceDeliverRetry": {
+			deliveriesARN: rows(), retryARN: receives(), secretsKeyARN: {"kms:Decrypt"},
+		},
+		"ServiceSweep": {
+			deliveriesARN: rows("dynamodb:DeleteItem"), deliveriesARN + "/index/due": {"dynamodb:Query"},
+			firstARN: {"sqs:SendMessage"}, retryARN: {"sqs:SendMessage"},
+			failuresARN: {"s3:ListBucket"}, failuresARN + "/*": {"s3:GetObject", "s3:DeleteObject"},
+		},
+		"ServiceApi": {
+			deliveriesARN: rows("dynamodb:DeleteItem"),
+			retryARN:      {"sqs:SendMessage"}, secretsKeyARN: {"kms:Decrypt", "kms:GenerateDataKey"},
+		},
+	}
+	if d.Attached {
+		may["ServiceDispatch"][attachedKey] = []string{"kms:Decrypt"}
+	} else {
+		may["ServiceSweep"][jobsARN] = []string{"dynamodb:GetItem", "dynamodb:UpdateItem"}
+		may["ServiceApi"][jobsARN] = []string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
+		may["ServiceApi"][jobsARN+"/index/account"] = []string{"dynamodb:Query"}
+	}
+	for _, f := range functionNames() {
+		may[f]["*"] = append(may[f]["*"], "xray:PutTelemetryRecords", "xray:PutTraceSegments")
+		may[f]["${"+f+"Logs.Arn}"] = []string{"logs:CreateLogStream", "logs:PutLogEvents"}
+	}
+	return may
+}
+
+func stream(d deployment) string {
+	if d.Attached {
+		return attachedStream
+	}
+	return "${DataJobs.StreamArn}"
+}
+
+// checkPolicies holds each function to its own verbs on its own resources.
+func checkPolicies(d deployment, c *complaints) {
+	want := allowed(d)
+	for _, f := range functionNames() {
+		role := f + "Role"
+		c.same(f+" Role", d.at(f, "Role"), "${"+role+".Arn}")
+		c.same(role+" ManagedPolicyArns", d.at(role, "ManagedPolicyArns"), nil)
+		c.same(role+" trusts", d.at(role, "AssumeRolePolicyDocument.Statement.0.Principal"), map[string]any{"Service": "lambda.amazonaws.com"})
+		c.diff(role, grants(d.Resources[role]), want[f])
+	}
+	for _, kind := range []string{"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"} {
+		for _, name := range d.of(kind) {
+			c.add("%s is a policy beside those of the roles", name)
+		}
+	}
+	c.same("roles", len(d.of("AWS::IAM::Role")), len(functionNames()))
+}
+
+// grants returns what a role may do, as resource and actions.
+func grants(role *resource) map[string][]string {
+	all := map[string][]string{}
+	if role == nil {
+		return all
+	}
+	for _, policy := range objects(role.Properties["Policies"]) {
+		document, _ := policy["PolicyDocument"].(map[string]any)
+		for _, s := range objects(document["Statement"]) {
+			for _, r := range list(s["Resource"]) {
+				all[r] = append(all[r], list(s["Action"])...)
+			}
+			if s["Effect"] != "Allow" || s["NotAction"] != nil || s["NotResource"] != nil {
+				all["a statement that is no plain allowance"] = list(s["Effect"])
+			}
+		}
+	}
+	return all
+}
+
+func (c *complaints) diff(role string, got, want map[string][]string) {
+	for _, r := range slices.Sorted(maps.Keys(want)) {
+		for _, action := range want[r] {
+			if !slices.Contains(got[r], action) {
+				c.add("%s may not %s on %s", role, action, r)
+			}
+		}
+	}
+	for _, r := range slices.Sorted(maps.Keys(got)) {
+		for _, action := range got[r] {
+			if !slices.Contains(want[r], action) {
+				c.add("%s may %s on %s", role, action, r)
+			}
+		}
+	}
+}
+
+// checkWildcards looks at every policy of a role by itself: * as a resource
+// only where AWS knows no other, and never in an action.
+func checkWildcards(d deployment, c *complaints) {
+	unbounded := []string{"dynamodb:ListStreams", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+	for _, role := range d.of("AWS::IAM::Role") {
+		for r, actions := range grants(d.Resources[role]) {
+			for _, action := range actions {
+				if strings.Contains(action, "*") {
+					c.add("%s may %s", role, action)
+				}
+				if r == "*" && !slices.Contains(unbounded, action) {
+					c.add("%s may %s on everything", role, action)
+				}
+			}
+			if strings.Contains(r, "*") && r != "*" && r != failuresARN+"/*" {
+				c.add("%s reaches %s", role, r)
+			}
+		}
+	}
+}
+
+// checkInvokers holds to who may start a function: EventBridge one rule, API
+// Gateway one API, nobody else.
+func checkInvokers(d deployment, c *complaints) {
+	want := map[string][3]string{
+		"ServiceSweepEveryMinute": {"${ServiceSweep.Arn}", "events.amazonaws.com", "${ServiceEveryMinute.Arn}"},
+		"ServiceApiHttpApi": {"${ServiceApi.Arn}", "apigateway.amazonaws.com",
+			"arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ServiceHttpApi}/*/*"},
+	}
+	c.same("permissions", d.of("AWS::Lambda::Permission"), slices.Sorted(maps.Keys(want)))
+	for name, w := range want {
+		c.props(d, name, map[string]any{"FunctionName": w[0], "Principal": w[1], "SourceArn": w[2], "Action": "lambda:InvokeFunction"})
+	}
+}

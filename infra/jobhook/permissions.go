@@ -1,0 +1,85 @@
+package jobhook
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// Whatever a function may do stands in this file, action by action. The
+// Grant methods of the CDK are not used: they let in every index of a table
+// and more verbs than are needed. A transaction needs the verbs of its parts, a
+// batch of messages those of one.
+
+func (s *Service) dispatchMay() []awsiam.PolicyStatement {
+	d := s.data
+	may := []awsiam.PolicyStatement{
+		allow([]*string{d.stream}, "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"),
+		allow([]*string{jsii.String("*")}, "dynamodb:ListStreams"),
+		mayKeep(d.Deliveries),
+		maySend(d.First),
+		allow([]*string{d.Failures.BucketArn()}, "s3:ListBucket"),
+		allow([]*string{d.Failures.ArnForObjects(jsii.String("*"))}, "s3:PutObject"),
+	}
+	if d.streamKey != nil {
+		may = append(may, allow([]*string{d.streamKey}, "kms:Decrypt"))
+	}
+	return may
+}
+
+func (s *Service) deliverMay(from Queue) []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{
+		mayKeep(s.data.Deliveries),
+		allow([]*string{from.Queue.QueueArn()},
+			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"),
+		allow([]*string{s.data.SecretsKey.KeyArn()}, "kms:Decrypt"),
+	}
+}
+
+func (s *Service) sweepMay() []awsiam.PolicyStatement {
+	d := s.data
+	may := []awsiam.PolicyStatement{
+		mayKeep(d.Deliveries, "dynamodb:DeleteItem"),
+		mayQuery(d.Deliveries, dueIndex),
+		maySend(d.First),
+		maySend(d.Retry),
+		allow([]*string{d.Failures.BucketArn()}, "s3:ListBucket"),
+		allow([]*string{d.Failures.ArnForObjects(jsii.String("*"))}, "s3:GetObject", "s3:DeleteObject"),
+	}
+	if d.Jobs != nil {
+		may = append(may, allow([]*string{d.Jobs.TableArn()}, "dynamodb:GetItem", "dynamodb:UpdateItem"))
+	}
+	return may
+}
+
+func (s *Service) apiMay() []awsiam.PolicyStatement {
+	d := s.data
+	may := []awsiam.PolicyStatement{
+		mayKeep(d.Deliveries, "dynamodb:DeleteItem"),
+		maySend(d.Retry),
+		allow([]*string{d.SecretsKey.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"),
+	}
+	if d.Jobs != nil {
+		may = append(may,
+			allow([]*string{d.Jobs.TableArn()}, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"),
+			mayQuery(d.Jobs, accountIndex))
+	}
+	return may
+}
+
+// mayKeep lets rows of a table be read and written, and more if it is named.
+func mayKeep(t awsdynamodb.Table, more ...string) awsiam.PolicyStatement {
+	verbs := []string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+	return allow([]*string{t.TableArn()}, append(verbs, more...)...)
+}
+
+// mayQuery lets one index of a table be read.
+func mayQuery(t awsdynamodb.Table, index string) awsiam.PolicyStatement {
+	arn := awscdk.Fn_Join(jsii.String(""), &[]*string{t.TableArn(), jsii.String("/index/" + index)})
+	return allow([]*string{arn}, "dynamodb:Query")
+}
+
+func maySend(to Queue) awsiam.PolicyStatement {
+	return allow([]*string{to.Queue.QueueArn()}, "sqs:SendMessage")
+}
