@@ -30,7 +30,7 @@ type Options struct {
 	Deliveries string           // name of the deliveries table
 	Jobs       string           // name of the jobs table; empty when the platform keeps its jobs elsewhere
 	Sealer     Sealer           // seals secrets; nil: secrets are neither read nor written
-	Eventually bool             // Load reads eventually consistent, at half the price: right for first attempts
+	Eventually bool             // Load and Endpoints read eventually consistent, at half the price: right for dispatch and first attempts
 	Now        func() time.Time // nil is time.Now
 	Log        *slog.Logger     // nil is slog.Default
 }

@@ -110,7 +110,7 @@ func (s *Store) cachedEndpoints(ctx context.Context, account string) ([]knownEnd
 	if ok {
 		return list, nil
 	}
-	list, err := s.knownEndpoints(ctx, account)
+	list, err := s.knownEndpoints(ctx, account, false)
 	if err != nil {
 		return nil, err
 	}
@@ -120,8 +120,8 @@ func (s *Store) cachedEndpoints(ctx context.Context, account string) ([]knownEnd
 	return list, nil
 }
 
-func (s *Store) knownEndpoints(ctx context.Context, account string) ([]knownEndpoint, error) {
-	items, err := s.query(ctx, prefixAccount+account, skEndpoint, skEndpoint+afterAll)
+func (s *Store) knownEndpoints(ctx context.Context, account string, consistent bool) ([]knownEndpoint, error) {
+	items, err := s.queryRange(ctx, prefixAccount+account, skEndpoint, skEndpoint+afterAll, consistent)
 	if err != nil {
 		return nil, wrap(err, "endpoints of account %s", account)
 	}
@@ -168,7 +168,7 @@ func (s *Store) open(ctx context.Context, sealed []byte, account string) (secret
 
 // Endpoints returns all endpoints of an account, in the order of their ids.
 func (s *Store) Endpoints(ctx context.Context, account string) ([]webhook.Endpoint, error) {
-	known, err := s.knownEndpoints(ctx, account)
+	known, err := s.knownEndpoints(ctx, account, !s.eventually)
 	list := make([]webhook.Endpoint, len(known))
 	for i, e := range known {
 		list[i], err = e.Endpoint, errors.Join(err, e.err)
@@ -193,7 +193,7 @@ func (s *Store) readEndpoint(ctx context.Context, account, id string) (knownEndp
 // Health returns the recorded health of the account's endpoints. One that is
 // not listed has been healthy since it was created.
 func (s *Store) Health(ctx context.Context, account string) (list []webhook.Health, err error) {
-	known, err := s.knownEndpoints(ctx, account)
+	known, err := s.knownEndpoints(ctx, account, true)
 	for _, e := range known {
 		if e.health.State != "" {
 			list = append(list, e.health)

@@ -1,9 +1,12 @@
 package dynamo
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jobhook/jobhook/shared/job"
@@ -27,7 +30,9 @@ const (
 // so that its end can be seen.
 const keepUnsent = 7 * 24 * time.Hour
 
-// planned is what the plan says of one delivery. Times are in microseconds.
+// planned is what the plan says of one delivery. Times are in microseconds;
+// deadline and expiry are in seconds where they are whole: every byte counts,
+// as an item of more than 1 KB costs a second write unit.
 type planned struct {
 	Target   string `json:"t"` // the last part of the delivery's id
 	Endpoint string `json:"e,omitempty"`
@@ -37,8 +42,30 @@ type planned struct {
 	Reason   string `json:"r,omitempty"`
 	Created  int    `json:"c"`
 	Updated  int    `json:"m,omitempty"` // empty: when created
-	Deadline int    `json:"d"`           // after Created
-	Expires  int    `json:"x"`           // after Created
+	Deadline span   `json:"d,omitzero"`  // after Created
+	Expires  span   `json:"x,omitzero"`  // after Created
+}
+
+// span is a number of microseconds; in JSON, seconds as a number, or
+// microseconds as text.
+type span int
+
+// MarshalJSON writes whole seconds as a number.
+func (s span) MarshalJSON() ([]byte, error) {
+	if s%1e6 == 0 {
+		return strconv.AppendInt(nil, int64(s/1e6), 10), nil
+	}
+	return fmt.Appendf(nil, `"%d"`, s), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *span) UnmarshalJSON(b []byte) error {
+	text, exact := bytes.CutPrefix(b, []byte(`"`))
+	n, err := strconv.Atoi(string(bytes.TrimSuffix(text, []byte(`"`))))
+	if *s = span(n); !exact {
+		*s *= 1e6
+	}
+	return err
 }
 
 // isPlain tells whether a plan can say all of a delivery: nothing was done yet.
@@ -63,18 +90,18 @@ func planOf(d webhook.Delivery) planned {
 }
 
 // since is 0 for the zero time, which is no time after another.
-func since(t, start time.Time) int {
+func since(t, start time.Time) span {
 	if t.IsZero() {
 		return 0
 	}
-	return micros(t) - micros(start)
+	return span(micros(t) - micros(start))
 }
 
-func after(n, start int) time.Time {
+func after(n span, start int) time.Time {
 	if n == 0 {
 		return time.Time{}
 	}
-	return fromMicros(start + n)
+	return fromMicros(start + int(n))
 }
 
 // delivery is what the plan of an event says of a delivery.
@@ -97,7 +124,10 @@ func (p planned) delivery(e webhook.Event) webhook.Delivery {
 // eventItem is an event with its plan.
 func eventItem(k key, e webhook.Event, plan []planned) (item, error) {
 	i := k.item().text(attrType, string(e.Type)).text(attrKind, string(e.Kind)).text(attrJob, e.JobID).int(attrRun, e.Run).
-		text(attrSequence, e.Sequence).time(attrAt, e.At).text(attrLevel, string(e.Level)).bytes(attrRecord, pack(e.Record))
+		text(attrSequence, e.Sequence).time(attrAt, e.At).bytes(attrRecord, pack(e.Record))
+	if e.Level != job.LevelInfo { // most are
+		i.text(attrLevel, string(e.Level))
+	}
 	return i, i.setPlan(plan)
 }
 
@@ -132,7 +162,7 @@ func decodeEvent(account string, i item) (e eventAndPlan, err error) {
 	e.event = webhook.Event{
 		ID: eventID + i.getText(attrSK), Type: webhook.EventType(i.getText(attrType)), Account: account,
 		Kind: job.Kind(i.getText(attrKind)), JobID: i.getText(attrJob), Run: i.getInt(attrRun), At: i.getTime(attrAt),
-		Level: job.Level(i.getText(attrLevel)), Sequence: i.getText(attrSequence),
+		Level: cmp.Or(job.Level(i.getText(attrLevel)), job.LevelInfo), Sequence: i.getText(attrSequence),
 	}
 	e.packed = i.getBytes(attrRecord)
 	if err := json.Unmarshal([]byte(i.getText(attrPlan)), &e.plan); err != nil {

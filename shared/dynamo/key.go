@@ -22,6 +22,7 @@ import (
 //	e#<endpoint>           whose endpoint it is
 //	h#<account>            statistics
 //	s#<hash>               silence of a URL
+//	s#                     until when any URL is silent
 //	stopped                scraping jobs that are to be shelved
 const (
 	prefixDeliveries = "d#"
@@ -110,6 +111,9 @@ func ownerKey(endpoint string) key { return key{prefixOwner + endpoint, skOnly} 
 func keyKey(id string) key { return key{prefixKey + id, skOnly} }
 
 func accountsKeyKey(account, id string) key { return key{prefixAccount + account, skKey + id} }
+
+// anySilence is where a reader sees that it need not look for silences.
+func anySilence() key { return key{prefixSilence, skOnly} }
 
 // silenceKey hashes the URL, which may be longer than a key.
 func silenceKey(url string) key {

@@ -19,9 +19,9 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 	if len(refs) == 0 {
 		return works, nil
 	}
-	targets := targets{}
+	targets, silentUntil := targets{}, time.Time{}
 	g, both := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.loadRows(both, refs, works) })
+	g.Go(func() (err error) { silentUntil, err = s.loadRows(both, refs, works); return err })
 	g.Go(func() error { s.loadEndpoints(both, refs, &targets); return nil })
 	if err := g.Wait(); err != nil {
 		return nil, wrap(err, "load deliveries")
@@ -31,24 +31,26 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 			works[i].Err = targets.addTo(&works[i])
 		}
 	}
-	if err := s.addSilences(ctx, works); err != nil {
-		return nil, wrap(err, "load silences")
+	if silentUntil.After(s.now()) {
+		if err := s.addSilences(ctx, works); err != nil {
+			return nil, wrap(err, "load silences")
+		}
 	}
 	return works, nil
 }
 
-// loadRows reads the events and the rows. Where the table may be read a moment
-// late, an event that was not found is looked for once more: dispatch wrote it
-// before it rang.
-func (s *Store) loadRows(ctx context.Context, refs []webhook.Ref, works []webhook.Work) error {
-	all, err := s.getAll(ctx, keysOf(refs), !s.eventually)
+// loadRows reads the events and the rows, and until when any URL is silent.
+// Where the table may be read a moment late, an event that was not found is
+// looked for once more: dispatch wrote it before it rang.
+func (s *Store) loadRows(ctx context.Context, refs []webhook.Ref, works []webhook.Work) (silentUntil time.Time, err error) {
+	all, err := s.getAll(ctx, append(keysOf(refs), anySilence()), !s.eventually)
 	if err != nil {
-		return err
+		return silentUntil, err
 	}
 	if late := eventsMissing(refs, all); s.eventually && len(late) > 0 {
 		more, err := s.getAll(ctx, keysOf(late), true)
 		if err != nil {
-			return err
+			return silentUntil, err
 		}
 		for k, i := range more {
 			all[k] = i
@@ -58,7 +60,7 @@ func (s *Store) loadRows(ctx context.Context, refs []webhook.Ref, works []webhoo
 	for i, r := range refs {
 		works[i] = s.work(r, all, now)
 	}
-	return nil
+	return all[anySilence()].getTime(attrUntil), nil
 }
 
 // keysOf names the events and rows of deliveries, each once.
@@ -193,16 +195,26 @@ func (s *Store) addSilences(ctx context.Context, works []webhook.Work) error {
 
 const attrUntil = "until"
 
-// Silence keeps everybody from calling the exact URL until then.
+// Silence keeps everybody from calling the exact URL until then. Readers first
+// look whether any URL is silent, which is rare, so that is written first.
 func (s *Store) Silence(ctx context.Context, url string, until time.Time) error {
+	for _, k := range []key{anySilence(), silenceKey(url)} {
+		if err := s.silence(ctx, k, until); err != nil {
+			return wrap(err, "silence a URL")
+		}
+	}
+	return nil
+}
+
+func (s *Store) silence(ctx context.Context, k key, until time.Time) error {
 	next := item{}.time(attrUntil, until).ttl(until)
 	c := newChange()
 	c.to(attrUntil, next)
 	c.to(attrTTL, next)
 	condition := "attribute_not_exists(pk) OR " + c.name(attrUntil) + " < " + c.value(next[attrUntil])
-	_, err := s.db.UpdateItem(ctx, s.update(silenceKey(url), c, condition))
+	_, err := s.db.UpdateItem(ctx, s.update(k, c, condition))
 	if _, ok := refused(err); ok {
 		return nil // it is silent for longer
 	}
-	return wrap(err, "silence a URL")
+	return err
 }

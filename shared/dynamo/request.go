@@ -117,9 +117,13 @@ func (s *Store) put(ctx context.Context, i item) error {
 }
 
 // query reads a whole range of a partition, consistently, in order.
-func (s *Store) query(ctx context.Context, pk, from, to string) (all []item, err error) {
+func (s *Store) query(ctx context.Context, pk, from, to string) ([]item, error) {
+	return s.queryRange(ctx, pk, from, to, true)
+}
+
+func (s *Store) queryRange(ctx context.Context, pk, from, to string, consistent bool) (all []item, err error) {
 	in := &dynamodb.QueryInput{
-		TableName: &s.deliveries, ConsistentRead: aws.Bool(true),
+		TableName: &s.deliveries, ConsistentRead: &consistent,
 		KeyConditionExpression:    aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
 		ExpressionAttributeValues: item{":pk": text(pk), ":from": text(from), ":to": text(to)},
 	}

@@ -13,7 +13,7 @@ import (
 const (
 	// flushEvery is how long statistics are gathered before they are written:
 	// what is lost when the process ends without Flush.
-	flushEvery = 10 * time.Second
+	flushEvery = 30 * time.Second
 	// maxGathered endpoints and hours are written earlier.
 	maxGathered = 200
 	// keepStats is how long statistics are kept.
@@ -68,7 +68,7 @@ func (p *pendingStats) take(now time.Time) []webhook.Stats {
 	return list
 }
 
-// AddStats adds to the hourly statistics. They are gathered for ten seconds,
+// AddStats adds to the hourly statistics. They are gathered for half a minute,
 // so that a busy endpoint costs a write in that time and not one per batch;
 // who ends the process calls Flush.
 func (s *Store) AddStats(ctx context.Context, list []webhook.Stats) error {
@@ -111,7 +111,7 @@ func (s *Store) addStats(ctx context.Context, st webhook.Stats) error {
 
 // Stats returns the statistics of an endpoint, or with "" those of the URLs on
 // jobs, from one time to before another, the oldest hour first. Those of the
-// last ten seconds may be missing.
+// last half minute may be missing.
 func (s *Store) Stats(ctx context.Context, account, endpoint string, from, to time.Time) ([]webhook.Stats, error) {
 	if err := s.Flush(ctx); err != nil {
 		return nil, err

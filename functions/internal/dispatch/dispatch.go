@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/jobhook/jobhook/functions/internal/deadline"
 	"github.com/jobhook/jobhook/functions/internal/metrics"
@@ -80,36 +81,81 @@ func (h *Handler) Handle(ctx context.Context, e events.DynamoDBEvent) (events.Dy
 
 // plan decides on the records in order, until one needs what cannot be read now.
 func (h *Handler) plan(ctx context.Context, records []events.DynamoDBEventRecord) (all []webhook.Planned, done int, err error) {
-	endpoints := map[string][]webhook.Endpoint{}
-	for i, r := range records {
-		if r.EventName == string(events.DynamoDBOperationTypeRemove) {
-			continue
+	changes := h.decode(records)
+	known := h.endpoints(ctx, accountsOf(changes))
+	now := h.now()
+	p := planner{now: now, expires: now.Add(h.retention()), attributes: h.Attributes}
+	for i, c := range changes {
+		switch {
+		case c.removed:
+		case c.err != nil:
+			planned := p.unreadable(records[i], c.err)
+			h.logDeclined(ctx, planned[0], c.err)
+			all = append(all, planned...)
+		default:
+			account := known[c.New.Account]
+			if account.err != nil {
+				return all, i, fmt.Errorf("account %s: endpoints: %w", c.New.Account, account.err)
+			}
+			all = append(all, p.plan(c.Change, account.endpoints)...)
 		}
-		planned, err := h.planRecord(ctx, r, endpoints)
-		if err != nil {
-			return all, i, err
-		}
-		all = append(all, planned...)
 	}
 	return all, len(records), nil
 }
 
-func (h *Handler) planRecord(ctx context.Context, r events.DynamoDBEventRecord, known map[string][]webhook.Endpoint) ([]webhook.Planned, error) {
-	now := h.now()
-	p := planner{now: now, expires: now.Add(h.retention()), attributes: h.Attributes}
-	change, err := decodeChange(r, h.Attributes)
-	if err != nil {
-		planned := p.unreadable(r, err)
-		h.logDeclined(ctx, planned[0], err)
-		return planned, nil
-	}
-	account := change.New.Account
-	if _, ok := known[account]; !ok {
-		if known[account], err = h.Store.Endpoints(ctx, account); err != nil {
-			return nil, fmt.Errorf("account %s: endpoints: %w", account, err)
+// change is what a record says. Err is why it cannot be understood.
+type change struct {
+	job.Change
+	removed bool
+	err     error
+}
+
+func (h *Handler) decode(records []events.DynamoDBEventRecord) []change {
+	list := make([]change, len(records))
+	for i, r := range records {
+		if list[i].removed = r.EventName == string(events.DynamoDBOperationTypeRemove); !list[i].removed {
+			list[i].Change, list[i].err = decodeChange(r, h.Attributes)
 		}
 	}
-	return p.plan(change, known[account]), nil
+	return list
+}
+
+func accountsOf(changes []change) (accounts []string) {
+	named := map[string]bool{}
+	for _, c := range changes {
+		if !c.removed && c.err == nil && !named[c.New.Account] {
+			named[c.New.Account] = true
+			accounts = append(accounts, c.New.Account)
+		}
+	}
+	return accounts
+}
+
+// accountEndpoints are the endpoints of an account, or why they cannot be read.
+type accountEndpoints struct {
+	endpoints []webhook.Endpoint
+	err       error
+}
+
+// maxReads is how many accounts are read at once: a batch may have a hundred.
+const maxReads = 16
+
+func (h *Handler) endpoints(ctx context.Context, accounts []string) map[string]accountEndpoints {
+	read := make([]accountEndpoints, len(accounts))
+	var g errgroup.Group
+	g.SetLimit(maxReads)
+	for i, account := range accounts {
+		g.Go(func() error {
+			read[i].endpoints, read[i].err = h.Store.Endpoints(ctx, account)
+			return nil // one account's trouble ends the batch at its first record only
+		})
+	}
+	_ = g.Wait()
+	known := make(map[string]accountEndpoints, len(accounts))
+	for i, account := range accounts {
+		known[account] = read[i]
+	}
+	return known
 }
 
 func (h *Handler) commit(ctx context.Context, planned []webhook.Planned) error {

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/jobhook/jobhook/functions/internal/crew"
+	"github.com/jobhook/jobhook/functions/internal/deliver"
+	"github.com/jobhook/jobhook/functions/internal/lambdahost"
+	"github.com/jobhook/jobhook/functions/internal/logline"
+	"github.com/jobhook/jobhook/functions/internal/metrics"
+	"github.com/jobhook/jobhook/shared/awsenv"
+	"github.com/jobhook/jobhook/shared/dynamo"
+	"github.com/jobhook/jobhook/shared/httpsend"
+	"github.com/jobhook/jobhook/shared/kmsseal"
+	"github.com/jobhook/jobhook/shared/setting"
+	"github.com/jobhook/jobhook/shared/sqsqueue"
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// Bounds of the client that calls the receivers. Lambda has 1,024 file
+// descriptors; what is left is for AWS and for what the runtime opens.
+const (
+	maxIdlePerHost = 100
+	maxSockets     = 800
+)
+
+// wire makes the function of one lane, first or retry.
+func wire(getenv func(string) string) (lambdahost.Function, error) {
+	r := setting.NewReader(getenv)
+	lane := r.OneOf(setting.Lane, setting.LaneFirst, setting.LaneRetry)
+	table, queue, stage := r.Need(setting.Deliveries), r.URL(setting.Queue), r.Need(setting.Stage)
+	key, publicURL, level := r.Need(setting.SecretsKey), r.URL(setting.PublicURL), r.LogLevel()
+	retry := ""
+	if lane != setting.LaneRetry {
+		retry = r.URL(setting.RetryQueue)
+	}
+	if err := r.Err(); err != nil {
+		return lambdahost.Function{}, err
+	}
+	log := logline.New(os.Stdout, level)
+	calls := awsenv.NewHTTP()
+	config := awsenv.Config(getenv, calls)
+	messages := sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "SQS") })
+	store := dynamo.New(dynamo.Options{
+		Client:     dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "DYNAMODB") }),
+		Deliveries: table, Sealer: sealer(getenv, config, key), Eventually: lane == setting.LaneFirst, Log: log,
+	})
+	client := httpsend.New(httpsend.Options{
+		MaxIdlePerHost: maxIdlePerHost, MaxSockets: maxSockets, AllowPrivate: getenv(setting.Private) == "true",
+	})
+	handler := &deliver.Handler{
+		Store: store, Queue: sqsqueue.New(messages, queue), Sender: sender{client}, PublicURL: publicURL,
+		Health: &deliver.HealthLog{}, Crew: crew.New(), Metrics: metrics.New(os.Stdout, stage, "deliver-"+lane), Log: log,
+	}
+	if retry != "" {
+		handler.Retry = sqsqueue.New(messages, retry)
+	}
+	return lambdahost.Function{Handler: lambdahost.Guard(handler.Handle, calls.CloseIdle, client.CloseIdle), Flush: store.Flush}, nil
+}
+
+func sealer(getenv func(string) string, config aws.Config, key string) *kmsseal.Sealer {
+	return kmsseal.New(kms.NewFromConfig(config, func(o *kms.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "KMS") }), key)
+}
+
+// sender is the HTTP client in the words of deliver.
+type sender struct{ client *httpsend.Client }
+
+// Post sends one request.
+func (s sender) Post(ctx context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
+	return s.client.Post(ctx, httpsend.Request(r))
+}

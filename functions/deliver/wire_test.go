@@ -1,0 +1,55 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jobhook/jobhook/shared/setting"
+)
+
+// whole is an environment in which nothing is missing.
+func whole() map[string]string {
+	return map[string]string{
+		setting.Deliveries: "jobhook-dev-deliveries", setting.Lane: setting.LaneFirst, setting.Stage: "dev",
+		setting.Queue: "https://sqs.example.com/1/first", setting.RetryQueue: "https://sqs.example.com/1/retry",
+		setting.SecretsKey: "arn:aws:kms:us-east-1:123456789012:key/1", setting.PublicURL: "https://hooks.example.com",
+	}
+}
+
+func TestWhatIsMissingIsNamedAllAtOnce(t *testing.T) {
+	_, err := wire(func(string) string { return "" })
+	if err == nil {
+		t.Fatal("it started without an environment")
+	}
+	for name := range whole() {
+		if !strings.Contains(err.Error(), `"`+name+`"`) {
+			t.Errorf("%s is not named in: %v", name, err)
+		}
+	}
+}
+
+func TestWithItsEnvironmentItStartsWithoutACall(t *testing.T) {
+	env := whole()
+	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1" // nobody listens
+	f, err := wire(func(name string) string { return env[name] })
+	if err != nil || f.Handler == nil {
+		t.Fatalf("got %+v, %v", f, err)
+	}
+}
+
+func TestTheRetryLaneNeedsNoRetryQueue(t *testing.T) {
+	env := whole()
+	env[setting.Lane] = setting.LaneRetry
+	delete(env, setting.RetryQueue)
+	if _, err := wire(func(name string) string { return env[name] }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnUnknownLaneIsRefused(t *testing.T) {
+	env := whole()
+	env[setting.Lane] = "second"
+	if _, err := wire(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), `use one of ["first" "retry"]`) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,11 @@
+// Command sweep is the Lambda that runs every minute: it rings for what is due, and
+// dispatches what dispatch could not take in time.
+package main
+
+import (
+	"os"
+
+	"github.com/jobhook/jobhook/functions/internal/lambdahost"
+)
+
+func main() { os.Exit(lambdahost.Run(os.Getenv, wire)) }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/jobhook/jobhook/functions/internal/dispatch"
+	"github.com/jobhook/jobhook/functions/internal/lambdahost"
+	"github.com/jobhook/jobhook/functions/internal/logline"
+	"github.com/jobhook/jobhook/functions/internal/metrics"
+	"github.com/jobhook/jobhook/functions/internal/sweep"
+	"github.com/jobhook/jobhook/shared/awsenv"
+	"github.com/jobhook/jobhook/shared/dynamo"
+	"github.com/jobhook/jobhook/shared/s3files"
+	"github.com/jobhook/jobhook/shared/setting"
+	"github.com/jobhook/jobhook/shared/sqsqueue"
+)
+
+// horizon is the minute between two runs, and some more: a run may begin late.
+const horizon = 75 * time.Second
+
+// What Lambda writes of a stream batch that was given up: where in the bucket,
+// and how large it can be. An event has at most 6 MB, and stands in a string.
+const (
+	failuresPrefix = "aws/lambda/"
+	maxFailure     = 16 << 20
+)
+
+// wire makes the function.
+func wire(getenv func(string) string) (lambdahost.Function, error) {
+	r := setting.NewReader(getenv)
+	tables := dynamo.Options{Deliveries: r.Need(setting.Deliveries), Jobs: r.Text(setting.Jobs)}
+	first, retry, stage := r.URL(setting.FirstQueue), r.URL(setting.RetryQueue), r.Need(setting.Stage)
+	bucket, retention, level := r.Need(setting.Failures), r.Retention(), r.LogLevel()
+	attributes, err := dispatch.ParseAttributes(r.Text(setting.Attributes))
+	if err != nil {
+		err = fmt.Errorf("%s: %w", setting.Attributes, err)
+	}
+	if err := errors.Join(r.Err(), err); err != nil {
+		return lambdahost.Function{}, err
+	}
+	log := logline.New(os.Stdout, level)
+	calls := awsenv.NewHTTP()
+	config := awsenv.Config(getenv, calls)
+	tables.Log = log
+	tables.Client = dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "DYNAMODB") })
+	store := dynamo.New(tables)
+	messages := sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "SQS") })
+	counts := metrics.New(os.Stdout, stage, "sweep")
+	handler := &sweep.Handler{
+		Store: store, Queue: sqsqueue.New(messages, retry), Horizon: horizon, Metrics: counts, Log: log,
+		Failures: s3files.New(s3Client(getenv, config), bucket).Folder(failuresPrefix, maxFailure),
+		Dispatch: &dispatch.Handler{
+			Store: store, Queue: sqsqueue.New(messages, first), Attributes: attributes, Retention: retention, Metrics: counts, Log: log,
+		},
+	}
+	return lambdahost.Function{Handler: lambdahost.Guard(answering(handler), calls.CloseIdle)}, nil
+}
+
+// s3Client names the bucket in the path where tests have a server of their own,
+// whose name has no further names below it.
+func s3Client(getenv func(string) string, config aws.Config) *s3.Client {
+	return s3.NewFromConfig(config, func(o *s3.Options) {
+		o.BaseEndpoint = awsenv.Endpoint(getenv, "S3")
+		o.UsePathStyle = o.BaseEndpoint != nil
+	})
+}
+
+// answering gives the handler an answer, as Guard expects one: nobody reads it.
+func answering(h *sweep.Handler) func(context.Context, events.EventBridgeEvent) (struct{}, error) {
+	return func(ctx context.Context, e events.EventBridgeEvent) (struct{}, error) {
+		return struct{}{}, h.Handle(ctx, e)
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jobhook/jobhook/shared/setting"
+)
+
+// whole is an environment in which nothing is missing.
+func whole() map[string]string {
+	return map[string]string{
+		setting.Deliveries: "jobhook-dev-deliveries", setting.Stage: "dev", setting.Failures: "jobhook-dev-failures",
+		setting.FirstQueue: "https://sqs.example.com/1/first", setting.RetryQueue: "https://sqs.example.com/1/retry",
+	}
+}
+
+func TestWhatIsMissingIsNamedAllAtOnce(t *testing.T) {
+	_, err := wire(func(string) string { return "" })
+	if err == nil {
+		t.Fatal("it started without an environment")
+	}
+	for name := range whole() {
+		if !strings.Contains(err.Error(), `"`+name+`"`) {
+			t.Errorf("%s is not named in: %v", name, err)
+		}
+	}
+}
+
+func TestWithItsEnvironmentItStartsWithoutACall(t *testing.T) {
+	env := whole()
+	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1" // nobody listens
+	f, err := wire(func(name string) string { return env[name] })
+	if err != nil || f.Handler == nil {
+		t.Fatalf("got %+v, %v", f, err)
+	}
+}
