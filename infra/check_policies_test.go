@@ -47,7 +47,7 @@ func allowed(d deployment) map[string]map[string][]string {
 			failuresARN: {"s3:ListBucket"}, failuresARN + "/*": {"s3:PutObject"},
 		},
 		"ServiceDeliverFirst": {
-			deliveriesARN: rows(), firstARN: receives(), retryARN: {"sqs:SendMessage"}, secretsKeyARN: {"kms:Decrypt"},
+			deliveriesARN: rows("dynamodb:PartiQLInsert"), firstARN: receives(), retryARN: {"sqs:SendMessage"}, secretsKeyARN: {"kms:Decrypt"},
 		},
 		"ServiceDeliverRetry": {
 			deliveriesARN: rows(), retryARN: receives(), secretsKeyARN: {"kms:Decrypt"},

@@ -43,10 +43,10 @@ func (l *lambda) total() (invocations int, gbSeconds float64) {
 // over so many records or messages.
 type trips func(requests map[string]int, n int) int
 
-// dispatchTrips: endpoints are read account by account; events are put by 32
+// dispatchTrips: endpoints are read of 16 accounts at once; events are put by 32
 // at once (shared/dynamo), and 8 batches are sent at once (shared/sqsqueue).
 func dispatchTrips(requests map[string]int, _ int) int {
-	return requests["Query"] + atOnce(requests["PutItem"], 32) + atOnce(requests["SendMessageBatch"], 8)
+	return atOnce(requests["Query"], 16) + atOnce(requests["PutItem"], 32) + atOnce(requests["SendMessageBatch"], 8)
 }
 
 // deliverTrips: the rows and the silences are read by 100 keys one after

@@ -30,6 +30,7 @@ type meter struct {
 	requests map[string]int   // by operation
 	consumed map[string]units // by table, and by index as table/index
 	sent     int              // HTTP requests
+	shared   int              // PutItems that shared a request with another
 	fault    error            // the first reason not to trust the figures
 }
 
@@ -43,7 +44,7 @@ func newMeter() *meter {
 func (m *meter) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.requests, m.consumed, m.sent = map[string]int{}, map[string]units{}, 0
+	m.requests, m.consumed, m.sent, m.shared = map[string]int{}, map[string]units{}, 0, 0
 }
 
 // client returns a client whose requests are counted.
@@ -82,6 +83,10 @@ func (m *meter) count(input any, asked bool, result any, err error) {
 	operation := operationOf(input)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if in, ok := input.(*dynamodb.BatchExecuteStatementInput); ok {
+		m.countInserts(in, result, err)
+		return
+	}
 	m.requests[operation]++
 	var refused *types.ConditionalCheckFailedException
 	switch {
@@ -133,7 +138,7 @@ func smallRead(consistent *bool) float64 {
 }
 
 // refusedUnits is what a write costs whose condition does not hold: as much as
-// the item that is there, 1 at least. The server tells no capacity with the error.
+// the item that is there, 1 at least; and an INSERT, as much as its item. The server tells no capacity with the error.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 func refusedUnits(there map[string]types.AttributeValue) float64 {
 	return math.Max(1, math.Ceil(float64(itemBytes(there))/writeUnitBytes))
@@ -185,10 +190,48 @@ func (m *meter) result() (requests map[string]int, consumed map[string]units, er
 	for _, n := range m.requests {
 		total += n
 	}
+	total -= m.shared
 	if m.fault == nil && m.sent != total {
 		m.fault = fmt.Errorf("%d HTTP requests for %d operations: some had to be repeated", m.sent, total)
 	}
 	return maps.Clone(m.requests), maps.Clone(m.consumed), m.fault
+}
+
+// countInserts counts each INSERT as the PutItem that it stands for: how many
+// share a request depends on the machine, what they cost does not. DynamoDB
+// Local tells no capacity of them, so it is that of the items' sizes; the table
+// is the one of PutItem.
+func (m *meter) countInserts(in *dynamodb.BatchExecuteStatementInput, result any, err error) {
+	m.requests["PutItem"] += len(in.Statements)
+	m.shared += len(in.Statements) - 1
+	if err != nil {
+		m.fail(fmt.Errorf("BatchExecuteStatement: %w", err))
+		return
+	}
+	for i, answer := range result.(*dynamodb.BatchExecuteStatementOutput).Responses {
+		if answer.Error != nil {
+			m.fail(fmt.Errorf("BatchExecuteStatement: %s", aws.ToString(answer.Error.Message)))
+			continue
+		}
+		table, row := insertedItem(in.Statements[i])
+		m.consume(table, units{Write: refusedUnits(row)})
+	}
+}
+
+// insertedItem reads a statement of shared/dynamo:
+// INSERT INTO "table" VALUE {'name':?,...}.
+func insertedItem(s types.BatchStatementRequest) (table string, row map[string]types.AttributeValue) {
+	parts := strings.Split(aws.ToString(s.Statement), "'")
+	if quoted := strings.Split(parts[0], `"`); len(quoted) > 1 {
+		table = quoted[1]
+	}
+	row = map[string]types.AttributeValue{}
+	for i, value := range s.Parameters {
+		if at := 2*i + 1; at < len(parts) {
+			row[parts[at]] = value
+		}
+	}
+	return table, row
 }
 
 // operationOf names the operation of an input such as *dynamodb.PutItemInput.

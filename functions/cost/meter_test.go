@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/jobhook/jobhook/shared/awstest"
 	"github.com/jobhook/jobhook/shared/dynamo"
@@ -143,3 +144,13 @@ func itemOf(sk string, size int) map[string]types.AttributeValue {
 }
 
 func textValue(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+
+func TestAnInsertIsReadAsTheItemThatItWrites(t *testing.T) {
+	table, row := insertedItem(types.BatchStatementRequest{
+		Statement:  aws.String(`INSERT INTO "deliveries" VALUE {'pk':?,'sk':?,'n':?}`),
+		Parameters: []types.AttributeValue{textValue("a"), textValue("b"), textValue("c")},
+	})
+	if diff := cmp.Diff(row, map[string]types.AttributeValue{"pk": textValue("a"), "sk": textValue("b"), "n": textValue("c")}, cmpopts.IgnoreUnexported(types.AttributeValueMemberS{})); diff != "" || table != "deliveries" {
+		t.Errorf("table %q, item (-got +want):\n%s", table, diff)
+	}
+}

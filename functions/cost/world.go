@@ -88,8 +88,12 @@ func newWorld(ctx context.Context, s scenario, server aws.Config, rate int) (*wo
 func (w *world) close() { w.queues.close() }
 
 func (w *world) store(client *dynamodb.Client, jobs string, eventually bool) *dynamo.Store {
+	gather := time.Duration(0)
+	if eventually {
+		gather = time.Millisecond
+	}
 	return dynamo.New(dynamo.Options{
-		Client: client, Deliveries: w.table, Jobs: jobs, Sealer: sealer{}, Eventually: eventually, Now: w.clock.time, Log: w.log(),
+		Client: client, Deliveries: w.table, Jobs: jobs, Sealer: sealer{}, Eventually: eventually, Gather: gather, Now: w.clock.time, Log: w.log(),
 	})
 }
 
@@ -125,7 +129,7 @@ func (w *world) wire(server aws.Config, jobs string, rate int) {
 	}
 	newDispatch := func() *dispatch.Handler {
 		return &dispatch.Handler{
-			Store: w.store(tables, "", false), Queue: queue(firstQueue), Metrics: metrics.New(w.logs, stage, "dispatch"), Now: w.clock.time, Log: w.log(),
+			Store: w.store(tables, "", true), Queue: queue(firstQueue), Metrics: metrics.New(w.logs, stage, "dispatch"), Now: w.clock.time, Log: w.log(),
 		}
 	}
 	newLane := func(name string, eventually bool) lane {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -30,6 +31,10 @@ const (
 	maxSockets     = 800
 )
 
+// gatherFor is how long the outcome of a first attempt waits for those of the
+// same batch: a request for all of them takes a fraction of the time.
+const gatherFor = 5 * time.Millisecond
+
 // wire makes the function of one lane, first or retry.
 func wire(getenv func(string) string) (lambdahost.Function, error) {
 	r := setting.NewReader(getenv)
@@ -47,10 +52,14 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	calls := awsenv.NewHTTP()
 	config := awsenv.Config(getenv, calls)
 	messages := sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "SQS") })
-	store := dynamo.New(dynamo.Options{
+	tables := dynamo.Options{
 		Client:     dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "DYNAMODB") }),
-		Deliveries: table, Sealer: sealer(getenv, config, key), Eventually: lane == setting.LaneFirst, Log: log,
-	})
+		Deliveries: table, Sealer: sealer(getenv, config, key), Log: log,
+	}
+	if lane == setting.LaneFirst {
+		tables.Eventually, tables.Gather = true, gatherFor
+	}
+	store := dynamo.New(tables)
 	client := httpsend.New(httpsend.Options{
 		MaxIdlePerHost: maxIdlePerHost, MaxSockets: maxSockets, AllowPrivate: getenv(setting.Private) == "true",
 	})

@@ -43,7 +43,7 @@ func (s *Service) deliverFirst() awslambda.Function {
 	return s.function(spec{
 		id: "DeliverFirst", asset: assetDeliver, about: "Makes the first attempts",
 		memoryMB: s.props.MemoryMB.Deliver, seconds: deliverSeconds, env: env,
-		may: append(s.deliverMay(s.data.First), maySend(s.data.Retry)),
+		may: append(s.deliverMay(s.data.First, "dynamodb:PartiQLInsert"), maySend(s.data.Retry)), // first outcomes are inserted together
 	})
 }
 

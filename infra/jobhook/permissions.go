@@ -28,9 +28,10 @@ func (s *Service) dispatchMay() []awsiam.PolicyStatement {
 	return may
 }
 
-func (s *Service) deliverMay(from Queue) []awsiam.PolicyStatement {
+// deliverMay is what both lanes may do; more are verbs on the deliveries.
+func (s *Service) deliverMay(from Queue, more ...string) []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{
-		mayKeep(s.data.Deliveries),
+		mayKeep(s.data.Deliveries, more...),
 		allow([]*string{from.Queue.QueueArn()},
 			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"),
 		allow([]*string{s.data.SecretsKey.KeyArn()}, "kms:Decrypt"),

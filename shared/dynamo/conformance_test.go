@@ -26,7 +26,8 @@ func TestStoreKeepsItsPromises(t *testing.T) {
 }
 
 // TestFirstAttemptsNeedNoConsistentReads runs the promises with the reads of
-// the first lane. The server is never late, so this holds the rest of that way.
+// the first lane, and its gathered writes. The server is never late, so this
+// holds the rest of that way.
 func TestFirstAttemptsNeedNoConsistentReads(t *testing.T) {
 	server := awstest.DynamoDB(t)
 	client := dynamodb.NewFromConfig(server.Config())
@@ -56,9 +57,12 @@ func open(t *testing.T, client *dynamodb.Client, eventually bool) store {
 	if err := dynamo.CreateTables(t.Context(), client, deliveries, jobs); err != nil {
 		t.Fatal(err)
 	}
-	c := &clock{}
+	c, gather := &clock{}, time.Duration(0)
+	if eventually {
+		gather = time.Millisecond
+	}
 	return store{clock: c, Store: dynamo.New(dynamo.Options{
-		Client: client, Deliveries: deliveries, Jobs: jobs, Sealer: prefixSealer{}, Eventually: eventually,
+		Client: client, Deliveries: deliveries, Jobs: jobs, Sealer: prefixSealer{}, Eventually: eventually, Gather: gather,
 		Now: c.now, Log: slog.New(slog.DiscardHandler),
 	})}
 }

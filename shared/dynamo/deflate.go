@@ -56,7 +56,15 @@ func unpack(packed []byte) ([]byte, error) {
 	if len(packed) == 0 || packed[0] != packedWithDictionary {
 		return nil, fmt.Errorf("unpack: %d bytes were packed in no way that is known", len(packed))
 	}
-	r := flate.NewReaderDict(bytes.NewReader(packed[1:]), []byte(dictionary))
-	plain, err := io.ReadAll(io.LimitReader(r, maxUnpacked))
-	return plain, wrap(err, "unpack")
+	r := inflaters.Get().(io.Reader)
+	defer inflaters.Put(r)
+	if err := r.(flate.Resetter).Reset(bytes.NewReader(packed[1:]), []byte(dictionary)); err != nil {
+		return nil, wrap(err, "unpack")
+	}
+	plain := bytes.NewBuffer(make([]byte, 0, 3*len(packed)+bytes.MinRead))
+	_, err := plain.ReadFrom(io.LimitReader(r, maxUnpacked))
+	return plain.Bytes(), wrap(err, "unpack")
 }
+
+// inflaters unpack. Their window is 32 KB, so they are used again.
+var inflaters = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }}

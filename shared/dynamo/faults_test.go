@@ -483,3 +483,52 @@ func TestWhatDynamoDBRemovesFirstBringsNothingBack(t *testing.T) {
 	check(t, err)
 	same(t, "deliveries", list, nil)
 }
+
+// TestFirstOutcomesOfABatchShareARequest records many at once. One that has a
+// row already is stale, and the others are recorded once, also when the answer
+// to their request is lost.
+func TestFirstOutcomesOfABatchShareARequest(t *testing.T) {
+	for name, fault := range map[string]func(string, int, []byte, func([]byte) (*http.Response, error)) (*http.Response, error){
+		"no fault": nil, "a lost answer": loseFirstAnswer,
+	} {
+		t.Run(name, func(t *testing.T) {
+			const taken = 7
+			s, w, _ := openWired(t, func(o *dynamo.Options) { o.Gather = 20 * time.Millisecond })
+			all := make([]webhook.Delivery, 30)
+			for i := range all {
+				all[i] = put(t, s, ended(t, "j"+strconv.Itoa(i)))
+			}
+			early, attempt := outcome(all[taken], webhook.StateDelivered, 201)
+			check(t, s.Record(t.Context(), all[taken], early, attempt))
+			w.set(fault)
+			errs := make([]error, len(all))
+			var wait sync.WaitGroup
+			for i, d := range all {
+				wait.Go(func() {
+					next, attempt := outcome(d, webhook.StateDelivered, 200)
+					errs[i] = s.Record(t.Context(), d, next, attempt)
+				})
+			}
+			wait.Wait()
+			if n := w.count("BatchExecuteStatement"); n == 0 {
+				t.Error("nobody shared a request")
+			}
+			for i, err := range errs {
+				if (i == taken) != errors.Is(err, webhook.ErrStale) || i != taken && err != nil {
+					t.Errorf("record %d: %v", i, err)
+				}
+				list, err := s.Attempts(t.Context(), all[i].Ref())
+				check(t, err)
+				if i != taken && len(list) != 1 {
+					t.Errorf("delivery %d has %d attempts, want 1", i, len(list))
+				}
+			}
+		})
+	}
+}
+
+func (w *wire) count(operation string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n[operation]
+}

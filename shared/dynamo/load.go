@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -19,11 +17,14 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 	if len(refs) == 0 {
 		return works, nil
 	}
-	targets, silentUntil := targets{}, time.Time{}
-	g, both := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { silentUntil, err = s.loadRows(both, refs, works); return err })
-	g.Go(func() error { s.loadEndpoints(both, refs, &targets); return nil })
-	if err := g.Wait(); err != nil {
+	targets := s.knownTargets(refs)
+	var reading sync.WaitGroup
+	if len(targets.missing) > 0 {
+		reading.Go(func() { s.loadTargets(ctx, targets) })
+	}
+	silentUntil, err := s.loadRows(ctx, refs, works)
+	reading.Wait()
+	if err != nil {
 		return nil, wrap(err, "load deliveries")
 	}
 	for i := range works {
@@ -132,25 +133,37 @@ func current(row, planned webhook.Delivery) webhook.Delivery {
 
 // targets are the endpoints of the accounts of one batch.
 type targets struct {
-	mu  sync.Mutex
-	all map[string][]knownEndpoint
-	err map[string]error
+	all     map[string][]knownEndpoint
+	err     map[string]error
+	missing []string // accounts whose endpoints are to be read
 }
 
-func (s *Store) loadEndpoints(ctx context.Context, refs []webhook.Ref, t *targets) {
-	t.all, t.err = map[string][]knownEndpoint{}, map[string]error{}
-	var accounts []string
+// knownTargets are those that were read a moment ago.
+func (s *Store) knownTargets(refs []webhook.Ref) *targets {
+	t := &targets{all: map[string][]knownEndpoint{}, err: map[string]error{}}
+	now := s.now()
 	for _, r := range refs {
-		if !slices.Contains(accounts, r.Account) {
-			accounts = append(accounts, r.Account)
+		if _, ok := t.all[r.Account]; ok || slices.Contains(t.missing, r.Account) {
+			continue
+		}
+		if list, _, ok := s.endpoints.get(r.Account, now); ok {
+			t.all[r.Account] = list
+		} else {
+			t.missing = append(t.missing, r.Account)
 		}
 	}
-	_ = inParallel(ctx, len(accounts), func(ctx context.Context, i int) error {
-		list, err := s.cachedEndpoints(ctx, accounts[i])
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.all[accounts[i]], t.err[accounts[i]] = list, err
-		return nil // one account's trouble is not another's
+	return t
+}
+
+// loadTargets reads the others. One account's trouble is not another's.
+func (s *Store) loadTargets(ctx context.Context, t *targets) {
+	var mu sync.Mutex
+	_ = inParallel(ctx, len(t.missing), func(ctx context.Context, i int) error {
+		list, err := s.cachedEndpoints(ctx, t.missing[i])
+		mu.Lock()
+		defer mu.Unlock()
+		t.all[t.missing[i]], t.err[t.missing[i]] = list, err
+		return nil
 	})
 }
 

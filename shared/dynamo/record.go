@@ -104,7 +104,10 @@ func (s *Store) putAttempt(ctx context.Context, a webhook.Attempt, d webhook.Del
 // replace writes the row if it is as it was read, or gives way to a success.
 func (s *Store) replace(ctx context.Context, k key, read, next webhook.Delivery, row item) error {
 	if isPlain(read) {
-		err := s.putFirst(ctx, read, row)
+		err := s.insert(ctx, row)
+		if errors.Is(err, errAlone) {
+			err = s.putFirst(ctx, read, row)
+		}
 		if !errors.Is(err, webhook.ErrStale) {
 			return err
 		}
