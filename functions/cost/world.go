@@ -88,13 +88,13 @@ func newWorld(ctx context.Context, s scenario, server aws.Config, rate int) (*wo
 func (w *world) close() { w.queues.close() }
 
 func (w *world) store(client *dynamodb.Client, jobs string, eventually bool) *dynamo.Store {
-	gather := time.Duration(0)
-	if eventually {
-		gather = time.Millisecond
-	}
-	return dynamo.New(dynamo.Options{
-		Client: client, Deliveries: w.table, Jobs: jobs, Sealer: sealer{}, Eventually: eventually, Gather: gather, Now: w.clock.time, Log: w.log(),
+	s := dynamo.New(dynamo.Options{
+		Client: client, Deliveries: w.table, Jobs: jobs, Sealer: sealer{}, Eventually: eventually, Now: w.clock.time, Log: w.log(),
 	})
+	if eventually {
+		dynamo.Gather(s, time.Millisecond)
+	}
+	return s
 }
 
 func (w *world) log() *slog.Logger { return logline.New(w.logs, slog.LevelInfo) }

@@ -52,14 +52,13 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	calls := awsenv.NewHTTP()
 	config := awsenv.Config(getenv, calls)
 	messages := sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "SQS") })
-	tables := dynamo.Options{
+	store := dynamo.New(dynamo.Options{
 		Client:     dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "DYNAMODB") }),
-		Deliveries: table, Sealer: sealer(getenv, config, key), Log: log,
-	}
+		Deliveries: table, Sealer: sealer(getenv, config, key), Eventually: lane == setting.LaneFirst, Log: log,
+	})
 	if lane == setting.LaneFirst {
-		tables.Eventually, tables.Gather = true, gatherFor
+		dynamo.Gather(store, gatherFor)
 	}
-	store := dynamo.New(tables)
 	client := httpsend.New(httpsend.Options{
 		MaxIdlePerHost: maxIdlePerHost, MaxSockets: maxSockets, AllowPrivate: getenv(setting.Private) == "true",
 	})

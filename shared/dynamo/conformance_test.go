@@ -57,14 +57,15 @@ func open(t *testing.T, client *dynamodb.Client, eventually bool) store {
 	if err := dynamo.CreateTables(t.Context(), client, deliveries, jobs); err != nil {
 		t.Fatal(err)
 	}
-	c, gather := &clock{}, time.Duration(0)
-	if eventually {
-		gather = time.Millisecond
-	}
-	return store{clock: c, Store: dynamo.New(dynamo.Options{
-		Client: client, Deliveries: deliveries, Jobs: jobs, Sealer: prefixSealer{}, Eventually: eventually, Gather: gather,
+	c := &clock{}
+	s := store{clock: c, Store: dynamo.New(dynamo.Options{
+		Client: client, Deliveries: deliveries, Jobs: jobs, Sealer: prefixSealer{}, Eventually: eventually,
 		Now: c.now, Log: slog.New(slog.DiscardHandler),
 	})}
+	if eventually {
+		dynamo.Gather(s.Store, time.Millisecond)
+	}
+	return s
 }
 
 // prefixSealer hides nothing, but tells whose secret it sealed.

@@ -31,7 +31,6 @@ type Options struct {
 	Jobs       string           // name of the jobs table; empty when the platform keeps its jobs elsewhere
 	Sealer     Sealer           // seals secrets; nil: secrets are neither read nor written
 	Eventually bool             // Load and Endpoints read eventually consistent, at half the price: right for dispatch and first attempts
-	Gather     time.Duration    // how long the first outcomes of a batch wait to be written together; 0: each alone
 	Now        func() time.Time // nil is time.Now
 	Log        *slog.Logger     // nil is slog.Default
 }
@@ -47,7 +46,6 @@ type Store struct {
 	log        *slog.Logger
 	endpoints  endpointCache
 	planned    plannedSet
-	gather     time.Duration
 	inserts    inserts
 	stats      pendingStats
 }
@@ -62,7 +60,7 @@ func New(o Options) *Store {
 	}
 	return &Store{
 		db: o.Client, deliveries: o.Deliveries, jobs: o.Jobs, seal: o.Sealer,
-		eventually: o.Eventually, gather: o.Gather, now: o.Now, log: o.Log,
+		eventually: o.Eventually, now: o.Now, log: o.Log,
 	}
 }
 

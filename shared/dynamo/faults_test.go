@@ -493,7 +493,8 @@ func TestFirstOutcomesOfABatchShareARequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			const taken = 7
-			s, w, _ := openWired(t, func(o *dynamo.Options) { o.Gather = 20 * time.Millisecond })
+			s, w, _ := openWired(t, nil)
+			dynamo.Gather(s, 20*time.Millisecond)
 			all := make([]webhook.Delivery, 30)
 			for i := range all {
 				all[i] = put(t, s, ended(t, "j"+strconv.Itoa(i)))

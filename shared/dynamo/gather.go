@@ -27,8 +27,17 @@ var errAlone = errors.New("not inserted with others")
 // and a sixth of the processor time. BatchWriteItem would overwrite what is
 // there; the INSERT of PartiQL does not.
 type inserts struct {
-	mu   sync.Mutex
-	open *group // takes further rows
+	wait  time.Duration                                 // of the first of a group, for company
+	write func(ctx context.Context, rows []item) []bool // which of them failed; nil: each is written alone
+	mu    sync.Mutex
+	open  *group // takes further rows
+}
+
+// Gather lets the first outcomes of a batch wait so long to be written
+// together. It is called before the store is used, by who records many at
+// once. It is no method, so that only their binaries hold the code for it.
+func Gather(s *Store, wait time.Duration) {
+	s.inserts.wait, s.inserts.write = wait, func(ctx context.Context, rows []item) []bool { return writeTogether(ctx, s, rows) }
 }
 
 // group is some rows on their way.
@@ -42,12 +51,12 @@ type group struct {
 // insert writes a row if there is none of its key. Any other outcome is
 // errAlone, or ctx's end.
 func (s *Store) insert(ctx context.Context, row item) error {
-	if s.gather == 0 {
+	if s.inserts.write == nil {
 		return errAlone
 	}
 	g, at := s.inserts.join(row)
 	if at == 0 {
-		s.lead(g)
+		s.inserts.lead(g)
 	}
 	select {
 	case <-g.done:
@@ -87,14 +96,14 @@ func (i *inserts) shut(g *group) {
 
 // lead is done by the first of a group: it waits for company, then writes. The
 // others leave when their own context ends, so it has a time of its own.
-func (s *Store) lead(g *group) {
-	timer := time.NewTimer(s.gather)
+func (i *inserts) lead(g *group) {
+	timer := time.NewTimer(i.wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-g.full:
 	}
-	s.inserts.shut(g)
+	i.shut(g)
 	g.failed = slices.Repeat([]bool{true}, len(g.rows))
 	defer close(g.done)
 	if len(g.rows) == 1 {
@@ -102,17 +111,25 @@ func (s *Store) lead(g *group) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), insertFor)
 	defer cancel()
-	in := &dynamodb.BatchExecuteStatementInput{Statements: make([]types.BatchStatementRequest, len(g.rows))}
-	for n, row := range g.rows {
+	g.failed = i.write(ctx, g.rows)
+}
+
+// writeTogether inserts rows by one request, and tells which were not. Each of
+// those is tried alone, and then tells what happened.
+func writeTogether(ctx context.Context, s *Store, rows []item) []bool {
+	in := &dynamodb.BatchExecuteStatementInput{Statements: make([]types.BatchStatementRequest, len(rows))}
+	for n, row := range rows {
 		in.Statements[n] = insertStatement(s.deliveries, row)
 	}
+	failed := slices.Repeat([]bool{true}, len(rows))
 	out, err := s.db.BatchExecuteStatement(ctx, in)
 	if err != nil {
-		return // each tries alone, and tells what happened
+		return failed
 	}
 	for n, answer := range out.Responses {
-		g.failed[n] = answer.Error != nil
+		failed[n] = answer.Error != nil
 	}
+	return failed
 }
 
 // insertStatement is PartiQL; the names are our own and need no escaping.

@@ -60,7 +60,7 @@ func (s *source) Read(p []byte) (int, error) {
 func TestAnUploadReadsNoFurtherAheadThanItSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &slow{}
-		files := New(clientOf(server), "bucket")
+		files := NewUploads(clientOf(server), "bucket")
 		const parts = 12
 		body := &source{slow: server, left: parts * partSize}
 		if err := files.Put(t.Context(), "a", body, Meta{}); err != nil {

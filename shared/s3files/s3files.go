@@ -13,23 +13,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/jobhook/jobhook/shared/webhook"
-)
-
-// An upload holds (concurrency + 1) parts in memory, and at its beginning one
-// more: 32 MiB at most. S3 takes 10,000 parts, so a file has at most 78 GiB.
-const (
-	partSize    = 8 << 20
-	concurrency = 2
-	// abortTime is what giving up an upload may take after its context ended.
-	// What is left all the same costs storage until the bucket's lifecycle
-	// removes it.
-	abortTime = 10 * time.Second
 )
 
 // Bounds of how long a link works.
@@ -43,43 +31,14 @@ var ErrTooLarge = errors.New("file is too large")
 
 // Files are the objects of a bucket.
 type Files struct {
-	client   *s3.Client
-	presign  *s3.PresignClient
-	transfer *transfermanager.Client
-	bucket   string
+	client  *s3.Client
+	presign *s3.PresignClient
+	bucket  string
 }
 
 // New returns the files of a bucket. The bucket is not looked at.
 func New(client *s3.Client, bucket string) *Files {
-	return &Files{
-		client: client, presign: s3.NewPresignClient(client), bucket: bucket,
-		transfer: transfermanager.New(client, func(o *transfermanager.Options) {
-			o.PartSizeBytes, o.MultipartUploadThreshold = partSize, partSize
-			o.Concurrency, o.FailTimeout = concurrency, abortTime
-		}),
-	}
-}
-
-// Meta is what a file is served with, when a link says nothing else.
-type Meta struct {
-	ContentType string // empty: S3 says application/octet-stream
-	FileName    string // under which browsers save it; empty: the end of its key
-}
-
-// Put streams a file to S3, holding 32 MiB of it at most. The file is there
-// when all of it was read and taken, replacing one of the same key, and not at
-// all after an error.
-func (f *Files) Put(ctx context.Context, key string, body io.Reader, m Meta) error {
-	in := &transfermanager.UploadObjectInput{
-		Bucket: &f.bucket, Key: &key,
-		Body:               struct{ io.Reader }{body}, // a pipe has Seek too, and fails at it
-		ContentType:        optional(m.ContentType),
-		ContentDisposition: optional(disposition(m.FileName)),
-	}
-	if _, err := f.transfer.UploadObject(ctx, in); err != nil {
-		return fmt.Errorf("file %s: put: %w", key, err)
-	}
-	return nil
+	return &Files{client: client, presign: s3.NewPresignClient(client), bucket: bucket}
 }
 
 // LinkOptions say what a link does.

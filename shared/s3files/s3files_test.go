@@ -25,22 +25,28 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(awstest.Main(m)) }
 
+// files are those of a bucket, and the way to put some there.
+type files struct {
+	*s3files.Files
+	*s3files.Uploads
+}
+
 // open returns the files of a new bucket on a real server.
-func open(t *testing.T) (*s3files.Files, *s3.Client, string) {
+func open(t *testing.T) (files, *s3.Client, string) {
 	t.Helper()
 	client := awstest.S3(t).S3()
 	bucket := awstest.Bucket(t, client)
-	return s3files.New(client, bucket), client, bucket
+	return files{s3files.New(client, bucket), s3files.NewUploads(client, bucket)}, client, bucket
 }
 
-func put(t *testing.T, f *s3files.Files, key, body string, m s3files.Meta) {
+func put(t *testing.T, f files, key, body string, m s3files.Meta) {
 	t.Helper()
 	if err := f.Put(t.Context(), key, strings.NewReader(body), m); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func link(t *testing.T, f *s3files.Files, key string, o s3files.LinkOptions) string {
+func link(t *testing.T, f files, key string, o s3files.LinkOptions) string {
 	t.Helper()
 	url, err := f.Link(t.Context(), key, o)
 	if err != nil {
@@ -102,7 +108,7 @@ func TestAnAbsentFileIsNotFoundAndMayBeRemoved(t *testing.T) {
 	if _, err := f.Read(t.Context(), "a", 10); !errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("read of a removed one: got %v, want %v", err, webhook.ErrNotFound)
 	}
-	nowhere := s3files.New(client, "no-such-bucket")
+	nowhere := files{s3files.New(client, "no-such-bucket"), s3files.NewUploads(client, "no-such-bucket")}
 	if _, err := nowhere.Read(t.Context(), "a", 10); err == nil || errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("read of an absent bucket: got %v, want another error", err)
 	}
@@ -323,7 +329,7 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // leavesNothing looks for a file, and for parts that would cost storage.
-func leavesNothing(t *testing.T, f *s3files.Files, client *s3.Client, bucket string) {
+func leavesNothing(t *testing.T, f files, client *s3.Client, bucket string) {
 	t.Helper()
 	if keys, err := f.List(t.Context(), "", 10); err != nil || len(keys) > 0 {
 		t.Errorf("got files %v, %v", keys, err)

@@ -1,0 +1,59 @@
+package s3files
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// An upload holds (concurrency + 1) parts in memory, and at its beginning one
+// more: 32 MiB at most. S3 takes 10,000 parts, so a file has at most 78 GiB.
+const (
+	partSize    = 8 << 20
+	concurrency = 2
+	// abortTime is what giving up an upload may take after its context ended.
+	// What is left all the same costs storage until the bucket's lifecycle
+	// removes it.
+	abortTime = 10 * time.Second
+)
+
+// Meta is what a file is served with, when a link says nothing else.
+type Meta struct {
+	ContentType string // empty: S3 says application/octet-stream
+	FileName    string // under which browsers save it; empty: the end of its key
+}
+
+// Uploads put files into a bucket. They are a type of their own, so that a
+// function which only reads does not carry the transfer manager.
+type Uploads struct {
+	transfer *transfermanager.Client
+	bucket   string
+}
+
+// NewUploads returns the uploads to a bucket. The bucket is not looked at.
+func NewUploads(client *s3.Client, bucket string) *Uploads {
+	return &Uploads{bucket: bucket, transfer: transfermanager.New(client, func(o *transfermanager.Options) {
+		o.PartSizeBytes, o.MultipartUploadThreshold = partSize, partSize
+		o.Concurrency, o.FailTimeout = concurrency, abortTime
+	})}
+}
+
+// Put streams a file to S3, holding 32 MiB of it at most. The file is there
+// when all of it was read and taken, replacing one of the same key, and not at
+// all after an error.
+func (u *Uploads) Put(ctx context.Context, key string, body io.Reader, m Meta) error {
+	in := &transfermanager.UploadObjectInput{
+		Bucket: &u.bucket, Key: &key,
+		Body:               struct{ io.Reader }{body}, // a pipe has Seek too, and fails at it
+		ContentType:        optional(m.ContentType),
+		ContentDisposition: optional(disposition(m.FileName)),
+	}
+	if _, err := u.transfer.UploadObject(ctx, in); err != nil {
+		return fmt.Errorf("file %s: put: %w", key, err)
+	}
+	return nil
+}
