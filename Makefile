@@ -71,7 +71,7 @@ need-node:
 	@command -v node >/dev/null || { echo "Node is missing: the CDK needs version 20 or newer (nodejs.org, or your system's packages)"; exit 1; }
 
 synth: build need-node ## write the CloudFormation templates of a stage into cdk.out: make synth STAGE=dev
-	CDK_OUTDIR=cdk.out go run ./infra -c stage=$(STAGE)
+	CDK_OUTDIR=cdk.out go run ./infra -c stage=$(STAGE) $(ARGS)
 
 deploy: build need-node ## deploy a stage to the AWS account of your credentials: make deploy STAGE=dev
 	@test -d node_modules/aws-cdk || npm ci
@@ -81,5 +81,5 @@ key: need-node ## make an operator's key for a deployed stage and print it: make
 	@test -f build/outputs-$(STAGE).json || { echo "build/outputs-$(STAGE).json is missing: run make deploy STAGE=$(STAGE), or go run ./functions/key -table NAME" >&2; exit 1; }
 	@go run ./functions/key -table "$$(node -p "require('./build/outputs-$(STAGE).json')['jobhook-$(STAGE)-data'].DeliveriesTable")" $(ARGS)
 
-clean: ## remove what was built, but not the tools
-	rm -rf cdk.out $(filter-out build/tools,$(wildcard build/*))
+clean: ## remove what was built, but not the tools and the outputs of deployed stacks
+	rm -rf cdk.out $(filter-out build/tools build/outputs-%.json,$(wildcard build/*))

@@ -48,7 +48,7 @@ func queueOutputs(stack awscdk.Stack, id, what string, q jobhook.Queue) {
 }
 
 func serviceOutputs(stack awscdk.Stack, s *jobhook.Service) {
-	output(stack, "ApiUrl", "The API and, in a browser, the dashboard of an account", s.URL)
+	output(stack, "ApiUrl", "The API; its paths begin with /v1", s.URL)
 	output(stack, "DashboardUrl", "The operator's dashboard in CloudWatch", s.DashboardURL())
 	if s.DomainTarget != nil {
 		output(stack, "DomainTarget", "Where the DNS record of the domain points to", s.DomainTarget)

@@ -187,7 +187,7 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
-func TestPrices(t *testing.T) {
+func TestEveryPartIsPricedAndAddsUp(t *testing.T) {
 	got := price(counts{WriteUnits: 2e6, ReadUnits: 1e6, QueueRequests: 300_000, Invocations: 200_000, GBSeconds: 10_000, LogBytes: 1e8, EgressBytes: 1e9})
 	want := dollars{Writes: 1.25, Reads: 0.125, Queues: 0.15, Invocations: 0.04, Duration: 0.133334, Logs: 0.05, Traces: 0.05, Egress: 0.09}
 	if diff := cmp.Diff(got, want, cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })); diff != "" {

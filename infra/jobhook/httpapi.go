@@ -47,7 +47,7 @@ func (s *Service) serve() {
 		ApiId: s.httpAPI.Ref(), RouteKey: jsii.String(everyRoute), AuthorizationType: jsii.String("NONE"),
 		Target: awscdk.Fn_Join(jsii.String("/"), &[]*string{jsii.String("integrations"), integration.Ref()}),
 	})
-	suppress(route, "AwsSolutions-APIG4", "The api function checks the API key or the token of each request itself.")
+	suppress(route, "AwsSolutions-APIG4", "The api function checks the API key of each request itself.")
 	s.API.AddPermission(jsii.String("HttpApi"), &awslambda.Permission{
 		Principal: awsiam.NewServicePrincipal(jsii.String("apigateway.amazonaws.com"), nil),
 		SourceArn: s.stack().FormatArn(&awscdk.ArnComponents{
@@ -71,7 +71,7 @@ func (s *Service) newStage() {
 }
 
 // accessLogFormat names the route and never the path or the query: they hold
-// the tokens of links.
+// ids of accounts and jobs.
 func accessLogFormat() *string {
 	line, err := json.Marshal(map[string]string{
 		"requestId": "$context.requestId", "time": "$context.requestTime",

@@ -83,8 +83,10 @@ func Endpoint(getenv func(string) string, service string) *string {
 // noLimit lets every retry through.
 type noLimit struct{}
 
+// GetToken gives a token at once.
 func (noLimit) GetToken(context.Context, uint) (func() error, error) {
 	return func() error { return nil }, nil
 }
 
+// AddTokens has nothing to add to.
 func (noLimit) AddTokens(uint) error { return nil }

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(Main(m))
 }
 
-func TestServersAnswer(t *testing.T) {
+func TestEveryServerAnswersTheSDK(t *testing.T) {
 	t.Run("DynamoDB", func(t *testing.T) {
 		client := dynamodb.NewFromConfig(DynamoDB(t).Config())
 		if _, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil {

@@ -26,7 +26,8 @@ const dictionary = `"text/html"<!DOCTYPE html><html><head><title>Error</title></
 
 const packedWithDictionary = 1 // first byte of what is packed
 
-// deflater packs. It is large, so it is used again.
+// deflaters pack. One holds more than half a megabyte, so they are used again;
+// they keep nothing of what they packed.
 var deflaters = sync.Pool{New: func() any {
 	w, err := flate.NewWriterDict(io.Discard, flate.DefaultCompression, []byte(dictionary))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The variables. Which function has which is in the README, "Configuration".
+// The variables. Which function has which is in the README, "Stages".
 const (
 	Deliveries = "JOBHOOK_DELIVERIES_TABLE"  // name of the deliveries table
 	Jobs       = "JOBHOOK_JOBS_TABLE"        // name of the jobs table; left out when the platform keeps its own
@@ -21,11 +21,10 @@ const (
 	FirstQueue = "JOBHOOK_FIRST_QUEUE_URL"   // where dispatch rings for first attempts
 	RetryQueue = "JOBHOOK_RETRY_QUEUE_URL"   // where retries and resends are rung for
 	Failures   = "JOBHOOK_FAILURES_BUCKET"   // stream batches that dispatch could not take in time
-	Results    = "JOBHOOK_RESULTS_BUCKET"    // result files
 	SecretsKey = "JOBHOOK_SECRETS_KEY"       // ARN of the KMS key that seals secrets
 	PublicURL  = "JOBHOOK_PUBLIC_URL"        // URL under which customers reach the API; begins the links in webhooks
 	Retention  = "JOBHOOK_RETENTION"         // how long deliveries are kept, such as 720h; 720h when left out
-	Attributes = "JOBHOOK_JOB_ATTRIBUTES"    // how the jobs table calls what Jobhook needs, see ParseAttributes
+	Attributes = "JOBHOOK_JOB_ATTRIBUTES"    // how the jobs table calls what Jobhook needs, see dispatch.ParseAttributes
 	Stage      = "JOBHOOK_STAGE"             // dimension of the metrics
 	LogLevel   = "JOBHOOK_LOG_LEVEL"         // debug, info, warn or error; info when left out
 	Private    = "JOBHOOK_ALLOW_PRIVATE"     // "true" lets webhooks go to private addresses: for tests on one machine

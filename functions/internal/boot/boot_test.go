@@ -366,7 +366,7 @@ func (l *log) readMetrics(t testing.TB, line string, fields map[string]any) {
 		return
 	}
 	m := e.AWS.CloudWatchMetrics[0]
-	if diff := cmp.Diff(m.Dimensions, [][]string{{"stage"}, {"stage", "function"}}); m.Namespace != "Jobhook" || diff != "" || fields["stage"] != "test" {
+	if diff := cmp.Diff(m.Dimensions, [][]string{{"stage"}}); m.Namespace != "Jobhook" || diff != "" || fields["stage"] != "test" {
 		t.Errorf("metrics %s: %s", line, diff)
 	}
 	function, _ := fields["function"].(string)

@@ -64,7 +64,8 @@ type Emitter struct {
 	stage, function string // quoted
 }
 
-// New returns an emitter for one function of a stage, its two dimensions.
+// New returns an emitter for one function of a stage. The stage is the only
+// dimension: each further one makes every metric another to pay for.
 func New(w io.Writer, stage, function string) *Emitter {
 	return &Emitter{out: w, stage: quote(stage), function: quote(function)}
 }
@@ -154,7 +155,7 @@ func (l *Line) encode(now time.Time, request string) []byte {
 	b := make([]byte, 0, 1024)
 	b = append(b, `{"_aws":{"Timestamp":`...)
 	b = strconv.AppendInt(b, now.UnixMilli(), 10)
-	b = append(b, `,"CloudWatchMetrics":[{"Namespace":"`+Namespace+`","Dimensions":[["stage"],["stage","function"]],"Metrics":[`...)
+	b = append(b, `,"CloudWatchMetrics":[{"Namespace":"`+Namespace+`","Dimensions":[["stage"]],"Metrics":[`...)
 	for i, m := range l.metrics {
 		if i > 0 {
 			b = append(b, ',')

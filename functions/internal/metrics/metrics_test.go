@@ -50,7 +50,7 @@ func TestALineKeepsTheRulesOfTheFormat(t *testing.T) {
 	if diff := cmp.Diff(got.units, units); diff != "" {
 		t.Errorf("units (-got +want):\n%s", diff)
 	}
-	if diff := cmp.Diff(got.dimensions, [][]string{{"stage"}, {"stage", "function"}}); diff != "" {
+	if diff := cmp.Diff(got.dimensions, [][]string{{"stage"}}); diff != "" {
 		t.Errorf("dimensions (-got +want):\n%s", diff)
 	}
 }
