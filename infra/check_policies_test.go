@@ -65,8 +65,8 @@ func allowed(d deployment) map[string]map[string][]string {
 	if d.Attached {
 		may["ServiceDispatch"][attachedKey] = []string{"kms:Decrypt"}
 	} else {
-		may["ServiceSweep"][jobsARN] = []string{"dynamodb:GetItem", "dynamodb:UpdateItem"}
-		may["ServiceApi"][jobsARN] = []string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
+		may["ServiceSweep"][jobsARN] = []string{"dynamodb:UpdateItem"}
+		may["ServiceApi"][jobsARN] = []string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"}
 		may["ServiceApi"][jobsARN+"/index/account"] = []string{"dynamodb:Query"}
 	}
 	for _, f := range functionNames() {

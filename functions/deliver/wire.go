@@ -25,10 +25,10 @@ import (
 )
 
 // Bounds of the client that calls the receivers. Lambda has 1,024 file
-// descriptors; what is left is for AWS and for what the runtime opens.
+// descriptors; those to DynamoDB, SQS and KMS (shared/awsenv) are up to 180 more.
 const (
 	maxIdlePerHost = 100
-	maxSockets     = 800
+	maxSockets     = 700
 )
 
 // gatherFor is how long the outcome of a first attempt waits for those of the

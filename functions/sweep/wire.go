@@ -59,9 +59,8 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	handler := &sweep.Handler{
 		Store: store, Queue: sqsqueue.New(messages, retry), Horizon: horizon, Metrics: counts, Log: log,
 		Failures: s3files.New(s3Client(getenv, config), bucket).Folder(failuresPrefix, maxFailure),
-		Dispatch: &dispatch.Handler{
-			Store: store, Queue: sqsqueue.New(messages, first), Attributes: attributes, Retention: retention, Metrics: counts, Log: log,
-		},
+		// Without metrics of its own: what is replayed is hours old, and would be taken for the lag of today.
+		Dispatch: &dispatch.Handler{Store: store, Queue: sqsqueue.New(messages, first), Attributes: attributes, Retention: retention, Log: log},
 	}
 	return lambdahost.Function{Handler: lambdahost.Guard(answering(handler), calls.CloseIdle)}, nil
 }

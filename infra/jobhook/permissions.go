@@ -49,7 +49,7 @@ func (s *Service) sweepMay() []awsiam.PolicyStatement {
 		allow([]*string{d.Failures.ArnForObjects(jsii.String("*"))}, "s3:GetObject", "s3:DeleteObject"),
 	}
 	if d.Jobs != nil {
-		may = append(may, allow([]*string{d.Jobs.TableArn()}, "dynamodb:GetItem", "dynamodb:UpdateItem"))
+		may = append(may, allow([]*string{d.Jobs.TableArn()}, "dynamodb:UpdateItem"))
 	}
 	return may
 }
@@ -63,7 +63,7 @@ func (s *Service) apiMay() []awsiam.PolicyStatement {
 	}
 	if d.Jobs != nil {
 		may = append(may,
-			allow([]*string{d.Jobs.TableArn()}, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"),
+			allow([]*string{d.Jobs.TableArn()}, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"),
 			mayQuery(d.Jobs, accountIndex))
 	}
 	return may

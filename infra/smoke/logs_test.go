@@ -67,7 +67,7 @@ func (s spoken) metrics(t *testing.T, f *function, line string, fields map[strin
 		return
 	}
 	m := e.AWS.CloudWatchMetrics[0]
-	if fields["stage"] != stageName || m.Namespace != "Jobhook" || len(m.Dimensions) != 2 || !slices.Equal(m.Dimensions[0], []string{"stage"}) {
+	if fields["stage"] != stageName || m.Namespace != "Jobhook" || len(m.Dimensions) != 1 || !slices.Equal(m.Dimensions[0], []string{"stage"}) {
 		t.Errorf("metrics of %s are not those of the stage: %s", f.name, line)
 	}
 	function, _ := fields["function"].(string)

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// maxIdlePerHost keeps the connections of a whole batch that calls at once.
-	maxIdlePerHost = 100
+	// maxPerHost connections serve a whole batch that calls at once, and leave
+	// the rest of Lambda's 1,024 file descriptors to the receivers.
+	maxPerHost = 60
 	// maxTries of a request, the first included. What still fails is the
 	// caller's: its message returns to the queue.
 	maxTries = 5
@@ -35,7 +36,7 @@ type HTTP struct {
 // NewHTTP returns a client for many requests at once to few hosts.
 func NewHTTP() HTTP {
 	t := awshttp.NewBuildableClient().GetTransport() // the SDK's timeouts
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, maxIdlePerHost
+	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 0, maxPerHost, maxPerHost
 	return HTTP{transport: t, client: &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}}

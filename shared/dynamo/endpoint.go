@@ -102,15 +102,24 @@ func (c *endpointCache) forget(account string) {
 	delete(c.accounts, account)
 }
 
-// cachedEndpoints returns the account's endpoints as they were a moment ago. A
-// list in which secrets could not be opened is not kept.
+// cachedEndpoints returns the account's endpoints as they were a moment ago.
 func (s *Store) cachedEndpoints(ctx context.Context, account string) ([]knownEndpoint, error) {
-	now := s.now()
-	list, writes, ok := s.endpoints.get(account, now)
-	if ok {
+	if list, _, ok := s.endpoints.get(account, s.now()); ok {
 		return list, nil
 	}
-	list, err := s.knownEndpoints(ctx, account, false)
+	return s.readEndpoints(ctx, account, false)
+}
+
+// freshEndpoints returns them as they are, and keeps them for the next.
+func (s *Store) freshEndpoints(ctx context.Context, account string) ([]knownEndpoint, error) {
+	return s.readEndpoints(ctx, account, true)
+}
+
+// readEndpoints keeps a list unless secrets in it could not be opened.
+func (s *Store) readEndpoints(ctx context.Context, account string, consistent bool) ([]knownEndpoint, error) {
+	now := s.now()
+	_, writes, _ := s.endpoints.get(account, now)
+	list, err := s.knownEndpoints(ctx, account, consistent)
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +345,7 @@ func (s *Store) writeEndpoint(ctx context.Context, old knownEndpoint, e webhook.
 		writes = append(writes, s.claim(defaultKey(e.Account).item().text(attrEndpoint, e.ID), attrEndpoint, e.ID))
 	}
 	if !e.Default && old.Default {
-		writes = append(writes, s.remove(defaultKey(e.Account), ""))
+		writes = append(writes, s.remove(defaultKey(e.Account)))
 	}
 	return s.transact(ctx, writes, e.ID)
 }
@@ -364,12 +373,17 @@ func (s *Store) claim(i item, attribute, owner string) types.TransactWriteItem {
 	}}
 }
 
-func (s *Store) remove(k key, condition string) types.TransactWriteItem {
-	d := &types.Delete{TableName: &s.deliveries, Key: k.item()}
-	if condition != "" {
-		d.ConditionExpression = &condition
-	}
-	return types.TransactWriteItem{Delete: d}
+func (s *Store) remove(k key) types.TransactWriteItem {
+	return types.TransactWriteItem{Delete: &types.Delete{TableName: &s.deliveries, Key: k.item()}}
+}
+
+// removeIf removes an item whose attribute is as it was read.
+func (s *Store) removeIf(k key, attribute string, value types.AttributeValue) types.TransactWriteItem {
+	w := s.remove(k)
+	w.Delete.ConditionExpression = aws.String("#a = :a")
+	w.Delete.ExpressionAttributeNames = map[string]string{"#a": attribute}
+	w.Delete.ExpressionAttributeValues = item{":a": value}
+	return w
 }
 
 // transact writes an endpoint, then its owner and its place as the default.
@@ -403,10 +417,10 @@ func (s *Store) DeleteEndpoint(ctx context.Context, account, id string) error {
 			return err
 		}
 		writes := []types.TransactWriteItem{
-			s.remove(endpointKey(account, id), "attribute_exists(pk)"), s.remove(ownerKey(id), ""),
+			s.removeIf(endpointKey(account, id), attrVersion, number(old.version)), s.remove(ownerKey(id)),
 		}
 		if old.Default {
-			writes = append(writes, s.remove(defaultKey(account), ""))
+			writes = append(writes, s.remove(defaultKey(account)))
 		}
 		return s.transact(ctx, writes, id)
 	})

@@ -533,3 +533,55 @@ func (w *wire) count(operation string) int {
 	defer w.mu.Unlock()
 	return w.n[operation]
 }
+
+// TestANewEndpointIsNoDeletedOne lets another process make an endpoint just
+// after this one has read the account's.
+func TestANewEndpointIsNoDeletedOne(t *testing.T) {
+	s, _, o := openWired(t, func(o *dynamo.Options) { o.Eventually = true })
+	other := dynamo.New(o)
+	refOf := func(id, endpoint string) webhook.Ref {
+		t.Helper()
+		e := webhook.Endpoint{ID: endpoint, Account: "acme", URL: "https://example.com/" + endpoint, Status: webhook.EndpointEnabled}
+		check(t, other.PutEndpoint(t.Context(), e))
+		p := ended(t, id)
+		p.Deliveries[0].Target = webhook.Target{Endpoint: endpoint, URL: e.URL, Format: "standard"}
+		p.Deliveries[0].ID = webhook.DeliveryID(p.Event.ID, p.Deliveries[0].Target)
+		return put(t, s, p).Ref()
+	}
+	for i, endpoint := range []string{"ep_1", "ep_2"} {
+		works, err := s.Load(t.Context(), []webhook.Ref{refOf("j"+strconv.Itoa(i), endpoint)})
+		check(t, err)
+		if !works[0].HasEndpoint {
+			t.Errorf("%s counts as deleted", endpoint)
+		}
+	}
+}
+
+// TestAPageOfLargeJobsThatAFilterThinsOutEndsInTime has more bytes than a page
+// takes, and the last of them at the end of what the index hands out at once.
+func TestAPageOfLargeJobsThatAFilterThinsOutEndsInTime(t *testing.T) {
+	s, _, _ := openWired(t, nil)
+	const n = 40
+	for i := range n {
+		status := []string{"success", "pending"}[i%2]
+		j, err := job.Decode([]byte(`{"id":"j` + strconv.Itoa(100+i) + `","account":"acme","kind":"async","status":"` + status +
+			`","created_at":"2026-01-01T00:00:00.` + strconv.Itoa(100+i) + `Z","message":"` + strings.Repeat("x", 250_000) + `"}`))
+		check(t, err)
+		_, _, err = s.WriteJob(t.Context(), j.ID, j.Kind, func(*job.Job) (job.Job, error) { return j, nil })
+		check(t, err)
+	}
+	for limit := 15; limit <= 20; limit++ {
+		f, seen := webhook.JobFilter{Account: "acme", Status: "success", Limit: limit}, 0
+		for range n {
+			jobs, next, err := s.Jobs(t.Context(), f)
+			check(t, err)
+			seen += len(jobs)
+			if f.After = next; next == "" {
+				break
+			}
+		}
+		if seen != n/2 {
+			t.Errorf("pages of %d: %d jobs in all, want %d", limit, seen, n/2)
+		}
+	}
+}

@@ -56,7 +56,7 @@ func (s *Store) insert(ctx context.Context, row item) error {
 	}
 	g, at := s.inserts.join(row)
 	if at == 0 {
-		s.inserts.lead(g)
+		s.inserts.lead(ctx, g)
 	}
 	select {
 	case <-g.done:
@@ -94,9 +94,9 @@ func (i *inserts) shut(g *group) {
 	}
 }
 
-// lead is done by the first of a group: it waits for company, then writes. The
-// others leave when their own context ends, so it has a time of its own.
-func (i *inserts) lead(g *group) {
+// lead is done by the first of a group: it waits for company, then writes, even
+// if the first is cancelled, but not past its deadline.
+func (i *inserts) lead(ctx context.Context, g *group) {
 	timer := time.NewTimer(i.wait)
 	defer timer.Stop()
 	select {
@@ -109,7 +109,11 @@ func (i *inserts) lead(g *group) {
 	if len(g.rows) == 1 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), insertFor)
+	within := insertFor
+	if end, ok := ctx.Deadline(); ok {
+		within = min(within, time.Until(end))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	g.failed = i.write(ctx, g.rows)
 }

@@ -223,7 +223,7 @@ func (s *Store) Jobs(ctx context.Context, f webhook.JobFilter) (jobs []job.Job, 
 		if from = page.LastEvaluatedKey; len(from) == 0 {
 			return jobs, "", nil
 		}
-		if len(jobs) == f.Limit {
+		if len(jobs) == f.Limit || size > maxPageBytes {
 			return jobs, encodeCursor(page.Items[len(page.Items)-1]), nil
 		}
 	}

@@ -23,7 +23,8 @@ import (
 //	h#<account>            statistics
 //	s#<hash>               silence of a URL
 //	s#                     until when any URL is silent
-//	stopped                scraping jobs that are to be shelved
+//	stopped                scraping jobs that are to be shelved, by the time they stopped
+//	stopped#<job>          when a job stopped last
 const (
 	prefixDeliveries = "d#"
 	prefixAttempts   = "t#"
@@ -111,6 +112,8 @@ func ownerKey(endpoint string) key { return key{prefixOwner + endpoint, skOnly} 
 func keyKey(id string) key { return key{prefixKey + id, skOnly} }
 
 func accountsKeyKey(account, id string) key { return key{prefixAccount + account, skKey + id} }
+
+func lastStop(job string) key { return key{stoppedPK + "#" + job, skOnly} }
 
 // anySilence is where a reader sees that it need not look for silences.
 func anySilence() key { return key{prefixSilence, skOnly} }

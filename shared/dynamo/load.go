@@ -29,7 +29,7 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 	}
 	for i := range works {
 		if works[i].Delivery.ID != "" && works[i].Err == nil {
-			works[i].Err = targets.addTo(&works[i])
+			works[i].Err = s.addTarget(ctx, targets, &works[i])
 		}
 	}
 	if silentUntil.After(s.now()) {
@@ -135,12 +135,13 @@ func current(row, planned webhook.Delivery) webhook.Delivery {
 type targets struct {
 	all     map[string][]knownEndpoint
 	err     map[string]error
-	missing []string // accounts whose endpoints are to be read
+	fresh   map[string]bool // accounts that were read consistently
+	missing []string        // accounts whose endpoints are to be read
 }
 
 // knownTargets are those that were read a moment ago.
 func (s *Store) knownTargets(refs []webhook.Ref) *targets {
-	t := &targets{all: map[string][]knownEndpoint{}, err: map[string]error{}}
+	t := &targets{all: map[string][]knownEndpoint{}, err: map[string]error{}, fresh: map[string]bool{}}
 	now := s.now()
 	for _, r := range refs {
 		if _, ok := t.all[r.Account]; ok || slices.Contains(t.missing, r.Account) {
@@ -167,23 +168,38 @@ func (s *Store) loadTargets(ctx context.Context, t *targets) {
 	})
 }
 
-// addTo adds what is known of the target: endpoint, secrets, health.
-func (t *targets) addTo(w *webhook.Work) error {
-	account := w.Delivery.Account
+// addTarget adds what is known of the target: endpoint, secrets, health. One
+// that the list of a moment ago lacks may be new: only a consistent look says
+// that there is none.
+func (s *Store) addTarget(ctx context.Context, t *targets, w *webhook.Work) error {
+	account, id := w.Delivery.Account, w.Delivery.Target.Endpoint
 	if err := t.err[account]; err != nil {
 		return err
 	}
-	id := w.Delivery.Target.Endpoint
-	for _, e := range t.all[account] {
-		if id == "" && e.Default || id != "" && e.ID == id {
-			w.Secrets = e.Secrets
-			if id != "" {
-				w.Endpoint, w.HasEndpoint, w.Failing = e.Endpoint, true, e.health.State == webhook.Failing
-			}
-			return e.err
+	find := func() (knownEndpoint, bool) {
+		at := slices.IndexFunc(t.all[account], func(e knownEndpoint) bool { return id == "" && e.Default || id != "" && e.ID == id })
+		if at < 0 {
+			return knownEndpoint{}, false
 		}
+		return t.all[account][at], true
 	}
-	return nil
+	e, ok := find()
+	if !ok && !t.fresh[account] && !w.Delivery.State.Final() {
+		list, err := s.freshEndpoints(ctx, account)
+		if err != nil {
+			return err
+		}
+		t.all[account], t.fresh[account] = list, true
+		e, ok = find()
+	}
+	if !ok {
+		return nil
+	}
+	w.Secrets = e.Secrets
+	if id != "" {
+		w.Endpoint, w.HasEndpoint, w.Failing = e.Endpoint, true, e.health.State == webhook.Failing
+	}
+	return e.err
 }
 
 // addSilences reads until when nobody calls the URLs of the works.

@@ -202,6 +202,13 @@ func (s *Store) noteStopped(ctx context.Context, e webhook.Event) error {
 // table is not ours.
 const keepNote = 60 * 24 * time.Hour
 
+// noteStoppedJob writes a note for its time, and which note of the job is the
+// last: one that was continued and stopped again waits anew.
 func (s *Store) noteStoppedJob(ctx context.Context, id string, at time.Time) error {
-	return s.put(ctx, key{stoppedPK, sortable(at) + " " + id}.item().text(attrJob, id).ttl(at.Add(keepNote)))
+	for _, k := range []key{lastStop(id), {stoppedPK, sortable(at) + " " + id}} {
+		if err := s.put(ctx, k.item().text(attrJob, id).time(attrAt, at).ttl(at.Add(keepNote))); err != nil {
+			return err
+		}
+	}
+	return nil
 }

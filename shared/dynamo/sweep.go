@@ -70,9 +70,18 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]webhook
 	if err != nil {
 		return nil, wrap(err, "due deliveries")
 	}
-	rows = slices.DeleteFunc(rows, func(d webhook.Delivery) bool { return d.DueAt.IsZero() || !d.DueAt.Before(before) })
-	slices.SortStableFunc(rows, func(a, b webhook.Delivery) int { return a.DueAt.Compare(b.DueAt) })
-	return rows, nil
+	now := s.now()
+	var due, over []webhook.Delivery
+	for _, d := range rows {
+		switch {
+		case isExpired(d, now): // nobody would attend to it
+			over = append(over, d)
+		case !d.DueAt.IsZero() && d.DueAt.Before(before):
+			due = append(due, d)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b webhook.Delivery) int { return a.DueAt.Compare(b.DueAt) })
+	return due, wrap(s.endExpired(ctx, over, now), "end expired deliveries")
 }
 
 // rows reads the rows that the index names, as they are now.
@@ -227,7 +236,7 @@ func namedBy(by string) webhook.Delivery {
 // Expire ends deliveries that expired while their endpoint was paused or
 // disabled, and returns how many. Everything else needs no help: DynamoDB
 // removes what has ended, readers see what expired before it ended as ended,
-// and what is due is ended by the attempt that finds it expired.
+// and Due ends what it finds expired.
 func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (int, error) {
 	held, err := s.heldRows(ctx, limit, func(_ context.Context, d webhook.Delivery) (bool, error) {
 		return isExpired(d, now), nil
@@ -237,12 +246,15 @@ func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (int, erro
 	}
 	held = slices.DeleteFunc(held, func(d webhook.Delivery) bool { return !isExpired(d, now) })
 	held = held[:min(limit, len(held))]
-	err = inParallel(ctx, len(held), func(ctx context.Context, i int) error {
-		next := expired(held[i])
+	return len(held), wrap(s.endExpired(ctx, held, now), "end expired deliveries")
+}
+
+func (s *Store) endExpired(ctx context.Context, list []webhook.Delivery, now time.Time) error {
+	return inParallel(ctx, len(list), func(ctx context.Context, i int) error {
+		next := expired(list[i])
 		next.UpdatedAt, next.ExpiresAt = now, now.Add(keepUnsent)
-		return ignore(s.Record(ctx, held[i], next, nil), webhook.ErrStale, webhook.ErrNotFound)
+		return ignore(s.Record(ctx, list[i], next, nil), webhook.ErrStale, webhook.ErrNotFound)
 	})
-	return len(held), wrap(err, "end expired deliveries")
 }
 
 func isExpired(d webhook.Delivery, now time.Time) bool {
@@ -264,7 +276,7 @@ func (s *Store) Shelve(ctx context.Context, before time.Time, limit int) (n int,
 		return 0, wrap(err, "stopped jobs")
 	}
 	for _, note := range out.Items {
-		done, err := s.shelveOne(ctx, item(note).getText(attrJob))
+		done, err := s.shelveNoted(ctx, note)
 		if err != nil {
 			return n, wrap(err, "shelve job %s", item(note).getText(attrJob))
 		}
@@ -276,6 +288,19 @@ func (s *Store) Shelve(ctx context.Context, before time.Time, limit int) (n int,
 		}
 	}
 	return n, nil
+}
+
+// shelveNoted passes over a note that is not the last of its job.
+func (s *Store) shelveNoted(ctx context.Context, note item) (bool, error) {
+	id := note.getText(attrJob)
+	last, err := s.get(ctx, lastStop(id))
+	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+		return false, err
+	}
+	if last.getInt(attrAt) > note.getInt(attrAt) {
+		return false, nil
+	}
+	return s.shelveOne(ctx, id)
 }
 
 // shelveOne changes the status alone, if it is still the one that was noted.

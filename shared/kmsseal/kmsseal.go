@@ -58,7 +58,7 @@ func New(client *kms.Client, keyID string) *Sealer {
 
 // Seal encrypts a secret of the account.
 func (s *Sealer) Seal(ctx context.Context, plain []byte, account string) ([]byte, error) {
-	k, ok := s.kept(s.fresh, account)
+	k, ok := s.kept(func() map[string]dataKey { return s.fresh }, account)
 	if !ok {
 		var err error
 		if k, err = s.generate(ctx, account); err != nil {
@@ -77,7 +77,7 @@ func (s *Sealer) Open(ctx context.Context, sealed []byte, account string) ([]byt
 	if !ok {
 		return nil, fmt.Errorf("secret of account %s: %w", account, ErrSealed)
 	}
-	k, ok := s.kept(s.opened, account+" "+string(wrapped))
+	k, ok := s.kept(func() map[string]dataKey { return s.opened }, account+" "+string(wrapped))
 	if !ok {
 		var err error
 		if k, err = s.unwrap(ctx, account, wrapped); err != nil {
@@ -103,10 +103,11 @@ func split(sealed []byte) (wrapped, secret []byte, ok bool) {
 	return sealed[3 : 3+n], sealed[3+n:], true
 }
 
-func (s *Sealer) kept(keys map[string]dataKey, name string) (dataKey, bool) {
+// kept looks into one of the maps, which are replaced when they are full.
+func (s *Sealer) kept(keys func() map[string]dataKey, name string) (dataKey, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k, ok := keys[name]
+	k, ok := keys()[name]
 	return k, ok && s.now().Before(k.until)
 }
 

@@ -118,6 +118,16 @@ func jobPromises() []promise {
 				s.Errorf("a number was changed: %s", list[0].Record)
 			}
 		}},
+		{"a job that was continued and stopped again waits anew to be shelved", func(s store) {
+			s.write(s.makeJob("acme", "s1", job.KindScraping, "stopped", ""))
+			s.clock.Advance(10 * time.Millisecond)
+			between := time.Now()
+			s.clock.Advance(10 * time.Millisecond)
+			s.write(s.makeJob("acme", "s1", job.KindScraping, "started", ""))
+			s.write(s.makeJob("acme", "s1", job.KindScraping, "stopped", ""))
+			s.shelves(between, 0)
+			s.shelves(time.Now().Add(time.Hour), 1)
+		}},
 	}
 }
 

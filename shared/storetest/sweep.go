@@ -114,6 +114,13 @@ func sweepPromises() []promise {
 			s.expire(d.ExpiresAt.Add(time.Second))
 			same(s, "state", s.row(d.Ref()).State, webhook.StateDelivered)
 		}},
+		{"what expires while it waits for its time ends, and is due no more", func(s store) {
+			d := s.change(s.mustAttempt(s.finished("acme", "j1"), webhook.StateWaiting), func(d *webhook.Delivery) { d.DueAt = now() })
+			s.expire(d.ExpiresAt.Add(time.Second))
+			s.Due(s.ctx(), d.ExpiresAt.Add(time.Second), 10) // a store may end it here
+			same(s, "state", s.row(d.Ref()).State, webhook.StateDead)
+			s.isDue(d.ExpiresAt.Add(time.Minute), 10)
+		}},
 		{"what expires while its endpoint is paused ends, and is released no more", func(s store) {
 			s.endpoint("acme", "ep_1")
 			_, err := s.UpdateEndpoint(s.ctx(), "acme", "ep_1", pause)

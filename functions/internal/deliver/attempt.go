@@ -98,8 +98,11 @@ func (h *Handler) overtaken(ctx context.Context, d webhook.Delivery, p webhook.P
 		return false, nil
 	}
 	over, err := h.pointless(ctx, d, p)
-	if err != nil || !over {
-		return false, err
+	if err != nil { // sent in vain is better than not sent
+		h.log().WarnContext(ctx, "newer_progress.unknown", "delivery", d.ID, "error", err)
+	}
+	if !over {
+		return false, nil
 	}
 	return true, h.end(ctx, d, webhook.StateSuperseded, supersededReason)
 }
