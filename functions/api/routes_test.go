@@ -13,7 +13,7 @@ import (
 // the OpenAPI document, so that a new route is not forgotten.
 func TestEveryRouteWithAnIDOfThePlatformMayHaveASlashInIt(t *testing.T) {
 	var document struct{ Paths map[string]any }
-	if err := json.Unmarshal(api.New(api.Config{Version: version}).OpenAPI(), &document); err != nil {
+	if err := json.Unmarshal(api.New(api.Config{Version: api.Version}).OpenAPI(), &document); err != nil {
 		t.Fatal(err)
 	}
 	var want []string

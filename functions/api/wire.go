@@ -18,9 +18,6 @@ import (
 	"github.com/jobhook/jobhook/shared/sqsqueue"
 )
 
-// version of the API, for its OpenAPI document.
-const version = "0.1.0"
-
 // slashedIDs are the routes whose parameters may hold slashes, since they are
 // the platform's own: accounts and jobs. The most specific come first.
 func slashedIDs() []string {
@@ -45,12 +42,12 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	calls := awsenv.NewHTTP()
 	config := awsenv.Config(getenv, calls)
 	tables.Log = log
-	tables.Client = dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "DYNAMODB") })
-	tables.Sealer = kmsseal.New(kms.NewFromConfig(config, func(o *kms.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "KMS") }), key)
+	tables.Client = dynamodb.NewFromConfig(config)
+	tables.Sealer = kmsseal.New(kms.NewFromConfig(config), key)
 	c := api.Config{
 		Store:     dynamo.New(tables),
-		Retry:     sqsqueue.New(sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "SQS") }), queue),
-		PublicURL: publicURL, Version: version, Log: log,
+		Retry:     sqsqueue.New(sqs.NewFromConfig(config), queue),
+		PublicURL: publicURL, Version: api.Version, Log: log,
 	}
 	if getenv(setting.Private) != "true" {
 		c.RefusedHost = httpsend.RefusedHost

@@ -5,7 +5,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -51,10 +50,10 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	log := logline.New(os.Stdout, level)
 	calls := awsenv.NewHTTP()
 	config := awsenv.Config(getenv, calls)
-	messages := sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "SQS") })
+	messages := sqs.NewFromConfig(config)
 	store := dynamo.New(dynamo.Options{
-		Client:     dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "DYNAMODB") }),
-		Deliveries: table, Sealer: sealer(getenv, config, key), Eventually: lane == setting.LaneFirst, Log: log,
+		Client:     dynamodb.NewFromConfig(config),
+		Deliveries: table, Sealer: kmsseal.New(kms.NewFromConfig(config), key), Eventually: lane == setting.LaneFirst, Log: log,
 	})
 	if lane == setting.LaneFirst {
 		dynamo.Gather(store, gatherFor)
@@ -70,10 +69,6 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 		handler.Retry = sqsqueue.New(messages, retry)
 	}
 	return lambdahost.Function{Handler: lambdahost.Guard(handler.Handle, calls.CloseIdle, client.CloseIdle), Flush: store.Flush}, nil
-}
-
-func sealer(getenv func(string) string, config aws.Config, key string) *kmsseal.Sealer {
-	return kmsseal.New(kms.NewFromConfig(config, func(o *kms.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "KMS") }), key)
 }
 
 // sender is the HTTP client in the words of deliver.

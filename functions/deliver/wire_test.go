@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jobhook/jobhook/functions/internal/wiretest"
 	"github.com/jobhook/jobhook/shared/setting"
 )
 
@@ -17,24 +18,11 @@ func whole() map[string]string {
 }
 
 func TestWhatIsMissingIsNamedAllAtOnce(t *testing.T) {
-	_, err := wire(func(string) string { return "" })
-	if err == nil {
-		t.Fatal("it started without an environment")
-	}
-	for name := range whole() {
-		if !strings.Contains(err.Error(), `"`+name+`"`) {
-			t.Errorf("%s is not named in: %v", name, err)
-		}
-	}
+	wiretest.NamesAllThatIsMissing(t, wire, whole())
 }
 
 func TestWithItsEnvironmentItStartsWithoutACall(t *testing.T) {
-	env := whole()
-	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1" // nobody listens
-	f, err := wire(func(name string) string { return env[name] })
-	if err != nil || f.Handler == nil {
-		t.Fatalf("got %+v, %v", f, err)
-	}
+	wiretest.StartsWithoutACall(t, wire, whole())
 }
 
 func TestTheRetryLaneNeedsNoRetryQueue(t *testing.T) {

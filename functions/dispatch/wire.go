@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -23,11 +21,8 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	r := setting.NewReader(getenv)
 	table, queue, stage := r.Need(setting.Deliveries), r.URL(setting.FirstQueue), r.Need(setting.Stage)
 	retention, level := r.Retention(), r.LogLevel()
-	attributes, err := dispatch.ParseAttributes(r.Text(setting.Attributes))
-	if err != nil {
-		err = fmt.Errorf("%s: %w", setting.Attributes, err)
-	}
-	if err := errors.Join(r.Err(), err); err != nil {
+	attributes := setting.Parse(r, setting.Attributes, dispatch.ParseAttributes)
+	if err := r.Err(); err != nil {
 		return lambdahost.Function{}, err
 	}
 	log := logline.New(os.Stdout, level)
@@ -35,10 +30,10 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	config := awsenv.Config(getenv, calls)
 	handler := &dispatch.Handler{
 		Store: dynamo.New(dynamo.Options{
-			Client:     dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "DYNAMODB") }),
+			Client:     dynamodb.NewFromConfig(config),
 			Deliveries: table, Eventually: true, Log: log,
 		}),
-		Queue:      sqsqueue.New(sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "SQS") }), queue),
+		Queue:      sqsqueue.New(sqs.NewFromConfig(config), queue),
 		Attributes: attributes, Retention: retention, Metrics: metrics.New(os.Stdout, stage, "dispatch"), Log: log,
 	}
 	return lambdahost.Function{Handler: lambdahost.Guard(handler.Handle, calls.CloseIdle)}, nil

@@ -11,9 +11,6 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// version is set by the linker for a release.
-const version = "0.1.0"
-
 // options are the flags; each can be given by its environment variable.
 type options struct {
 	Addr          string        `default:"127.0.0.1:8080" env:"JOBHOOK_ADDR" help:"Address that the API listens on."`

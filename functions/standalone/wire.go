@@ -151,7 +151,7 @@ func (p *process) assemble(o options) {
 		Sweep:    &sweep.Handler{Store: p.store, Queue: p.retry, Horizon: 2 * host.DefaultSweepEvery, Log: p.log},
 		Grace:    o.ShutdownGrace, MaxBatches: o.MaxInFlight, Log: p.log,
 	}
-	config := api.Config{Store: p.store, Retry: p.retry, PublicURL: o.PublicURL, Version: version, Log: p.log}
+	config := api.Config{Store: p.store, Retry: p.retry, PublicURL: o.PublicURL, Version: api.Version, Log: p.log}
 	if !o.AllowPrivate {
 		config.RefusedHost = httpsend.RefusedHost
 	}
@@ -191,7 +191,7 @@ func (p *process) run(ctx context.Context, o options) error {
 	wait.Go(func() { p.host.Run(ctx) })
 	served := make(chan error, 1)
 	wait.Go(func() { served <- server.Serve(listener); stop() })
-	p.log.Info("server.started", "addr", listener.Addr().String(), "data", o.Data, "version", version)
+	p.log.Info("server.started", "addr", listener.Addr().String(), "data", o.Data, "version", api.Version)
 	if o.Demo {
 		err = p.demo(ctx, o, "http://"+listener.Addr().String())
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -41,24 +39,21 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	tables := dynamo.Options{Deliveries: r.Need(setting.Deliveries), Jobs: r.Text(setting.Jobs)}
 	first, retry, stage := r.URL(setting.FirstQueue), r.URL(setting.RetryQueue), r.Need(setting.Stage)
 	bucket, retention, level := r.Need(setting.Failures), r.Retention(), r.LogLevel()
-	attributes, err := dispatch.ParseAttributes(r.Text(setting.Attributes))
-	if err != nil {
-		err = fmt.Errorf("%s: %w", setting.Attributes, err)
-	}
-	if err := errors.Join(r.Err(), err); err != nil {
+	attributes := setting.Parse(r, setting.Attributes, dispatch.ParseAttributes)
+	if err := r.Err(); err != nil {
 		return lambdahost.Function{}, err
 	}
 	log := logline.New(os.Stdout, level)
 	calls := awsenv.NewHTTP()
 	config := awsenv.Config(getenv, calls)
 	tables.Log = log
-	tables.Client = dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "DYNAMODB") })
+	tables.Client = dynamodb.NewFromConfig(config)
 	store := dynamo.New(tables)
-	messages := sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = awsenv.Endpoint(getenv, "SQS") })
+	messages := sqs.NewFromConfig(config)
 	counts := metrics.New(os.Stdout, stage, "sweep")
 	handler := &sweep.Handler{
 		Store: store, Queue: sqsqueue.New(messages, retry), Horizon: horizon, Metrics: counts, Log: log,
-		Failures: s3files.New(s3Client(getenv, config), bucket).Folder(failuresPrefix, maxFailure),
+		Failures: s3files.New(s3Client(config), bucket).Folder(failuresPrefix, maxFailure),
 		// Without metrics of its own: what is replayed is hours old, and would be taken for the lag of today.
 		Dispatch: &dispatch.Handler{Store: store, Queue: sqsqueue.New(messages, first), Attributes: attributes, Retention: retention, Log: log},
 	}
@@ -67,11 +62,8 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 
 // s3Client names the bucket in the path where tests have a server of their own,
 // whose name has no further names below it.
-func s3Client(getenv func(string) string, config aws.Config) *s3.Client {
-	return s3.NewFromConfig(config, func(o *s3.Options) {
-		o.BaseEndpoint = awsenv.Endpoint(getenv, "S3")
-		o.UsePathStyle = o.BaseEndpoint != nil
-	})
+func s3Client(config aws.Config) *s3.Client {
+	return s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil })
 }
 
 // answering gives the handler an answer, as Guard expects one: nobody reads it.

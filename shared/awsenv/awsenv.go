@@ -5,6 +5,7 @@
 package awsenv
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -50,16 +51,19 @@ func (h HTTP) CloseIdle() { h.transport.CloseIdleConnections() }
 
 // Config returns the SDK's configuration. Getenv reads AWS_REGION,
 // AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, as Lambda
-// sets them for the life of an execution environment.
+// sets them for the life of an execution environment. Where tests have servers
+// of their own, AWS_ENDPOINT_URL_<SERVICE>, such as AWS_ENDPOINT_URL_DYNAMODB,
+// and for all others AWS_ENDPOINT_URL say where they are.
 func Config(getenv func(string) string, client aws.HTTPClient) aws.Config {
 	creds := aws.Credentials{
 		AccessKeyID: getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: getenv("AWS_SECRET_ACCESS_KEY"),
 		SessionToken: getenv("AWS_SESSION_TOKEN"), Source: "environment",
 	}
 	return aws.Config{
-		Region:      getenv("AWS_REGION"),
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
-		HTTPClient:  client,
+		Region:        getenv("AWS_REGION"),
+		Credentials:   aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
+		HTTPClient:    client,
+		ConfigSources: []any{endpoints{getenv}},
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts, o.MaxBackoff = maxTries, maxBackoff
@@ -69,16 +73,14 @@ func Config(getenv func(string) string, client aws.HTTPClient) aws.Config {
 	}
 }
 
-// Endpoint returns where a service is, when it is not where AWS has it: the
-// variable AWS_ENDPOINT_URL_<SERVICE>, such as AWS_ENDPOINT_URL_DYNAMODB, else
-// AWS_ENDPOINT_URL, else nil, for a client's BaseEndpoint.
-func Endpoint(getenv func(string) string, service string) *string {
-	for _, name := range []string{"AWS_ENDPOINT_URL_" + strings.ToUpper(service), "AWS_ENDPOINT_URL"} {
-		if url := getenv(name); url != "" {
-			return &url
-		}
-	}
-	return nil
+// endpoints tells the SDK's clients where their services are.
+type endpoints struct{ getenv func(string) string }
+
+// GetServiceBaseEndpoint is what each client asks its configuration's sources
+// for, by the id of its service, such as "DynamoDB".
+func (e endpoints) GetServiceBaseEndpoint(_ context.Context, service string) (url string, found bool, err error) {
+	url = cmp.Or(e.getenv("AWS_ENDPOINT_URL_"+strings.ToUpper(service)), e.getenv("AWS_ENDPOINT_URL"))
+	return url, url != "", nil
 }
 
 // noLimit lets every retry through.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
 func env(all map[string]string) func(string) string {
@@ -27,7 +29,7 @@ func TestTheCredentialsOfLambdaAreUsed(t *testing.T) {
 		"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token",
 		"AWS_ENDPOINT_URL_DYNAMODB": server.URL,
 	})
-	client := dynamodb.NewFromConfig(Config(getenv, NewHTTP()), func(o *dynamodb.Options) { o.BaseEndpoint = Endpoint(getenv, "dynamodb") })
+	client := dynamodb.NewFromConfig(Config(getenv, NewHTTP()))
 	if _, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil {
 		t.Fatal(err)
 	}
@@ -40,14 +42,15 @@ func TestTheCredentialsOfLambdaAreUsed(t *testing.T) {
 }
 
 func TestAnEndpointIsOfItsServiceElseOfAll(t *testing.T) {
-	getenv := env(map[string]string{"AWS_ENDPOINT_URL_SQS": "http://sqs", "AWS_ENDPOINT_URL": "http://all"})
-	if got := aws.ToString(Endpoint(getenv, "sqs")); got != "http://sqs" {
+	all := map[string]string{"AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL_SQS": "http://sqs", "AWS_ENDPOINT_URL": "http://all"}
+	config := Config(env(all), NewHTTP())
+	if got := aws.ToString(sqs.NewFromConfig(config).Options().BaseEndpoint); got != "http://sqs" {
 		t.Errorf("sqs: got %q", got)
 	}
-	if got := aws.ToString(Endpoint(getenv, "S3")); got != "http://all" {
+	if got := aws.ToString(s3.NewFromConfig(config).Options().BaseEndpoint); got != "http://all" {
 		t.Errorf("s3: got %q", got)
 	}
-	if got := Endpoint(env(nil), "S3"); got != nil {
+	if got := s3.NewFromConfig(Config(env(nil), NewHTTP())).Options().BaseEndpoint; got != nil {
 		t.Errorf("without variables: got %q, want AWS's own", *got)
 	}
 }

@@ -95,11 +95,7 @@ func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time)
 	for _, k := range keysOfKey(webhook.Key{ID: id, Account: account}) {
 		c := newChange()
 		c.to(attrRevoked, next)
-		in := s.update(k, c, "attribute_exists(pk)")
-		writes = append(writes, types.TransactWriteItem{Update: &types.Update{
-			TableName: in.TableName, Key: in.Key, UpdateExpression: in.UpdateExpression, ConditionExpression: in.ConditionExpression,
-			ExpressionAttributeNames: in.ExpressionAttributeNames, ExpressionAttributeValues: in.ExpressionAttributeValues,
-		}})
+		writes = append(writes, inTransaction(s.update(k, c, "attribute_exists(pk)")))
 	}
 	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	if isConditionOf(err) {

@@ -140,11 +140,8 @@ func value(v types.AttributeValue) any {
 	return nil // null, and bytes, which have no place in JSON
 }
 
-// sameItem tells whether two items say the same, numbers by their value.
-func sameItem(a, b item) bool {
-	return sameMap(a, b)
-}
-
+// sameMap tells whether two items, or two maps in them, say the same, numbers
+// by their value.
 func sameMap(a, b map[string]types.AttributeValue) bool {
 	if len(a) != len(b) {
 		return false

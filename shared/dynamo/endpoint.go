@@ -102,20 +102,8 @@ func (c *endpointCache) forget(account string) {
 	delete(c.accounts, account)
 }
 
-// cachedEndpoints returns the account's endpoints as they were a moment ago.
-func (s *Store) cachedEndpoints(ctx context.Context, account string) ([]knownEndpoint, error) {
-	if list, _, ok := s.endpoints.get(account, s.now()); ok {
-		return list, nil
-	}
-	return s.readEndpoints(ctx, account, false)
-}
-
-// freshEndpoints returns them as they are, and keeps them for the next.
-func (s *Store) freshEndpoints(ctx context.Context, account string) ([]knownEndpoint, error) {
-	return s.readEndpoints(ctx, account, true)
-}
-
-// readEndpoints keeps a list unless secrets in it could not be opened.
+// readEndpoints reads the account's endpoints for the cache, which keeps a list
+// unless secrets in it could not be opened.
 func (s *Store) readEndpoints(ctx context.Context, account string, consistent bool) ([]knownEndpoint, error) {
 	now := s.now()
 	_, writes, _ := s.endpoints.get(account, now)
@@ -333,11 +321,7 @@ func (s *Store) writeEndpoint(ctx context.Context, old knownEndpoint, e webhook.
 		return err
 	}
 	c.to(attrSecrets, item{}.bytes(attrSecrets, sealed))
-	in := s.update(endpointKey(e.Account, e.ID), c, condition)
-	writes := []types.TransactWriteItem{{Update: &types.Update{
-		TableName: in.TableName, Key: in.Key, UpdateExpression: in.UpdateExpression, ConditionExpression: in.ConditionExpression,
-		ExpressionAttributeNames: in.ExpressionAttributeNames, ExpressionAttributeValues: in.ExpressionAttributeValues,
-	}}}
+	writes := []types.TransactWriteItem{inTransaction(s.update(endpointKey(e.Account, e.ID), c, condition))}
 	if old.version == 0 {
 		writes = append(writes, s.claim(ownerKey(e.ID).item().text(attrAccount, e.Account), attrAccount, e.Account))
 	}

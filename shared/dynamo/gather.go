@@ -44,7 +44,7 @@ func Gather(s *Store, wait time.Duration) {
 type group struct {
 	rows   []item
 	full   chan struct{} // closed when no further row fits
-	done   chan struct{} // closed when errs is there
+	done   chan struct{} // closed when failed is there
 	failed []bool
 }
 

@@ -111,7 +111,7 @@ func (s *Store) writeJob(ctx context.Context, old item, next job.Job) error {
 	if rev, ok := old[jobRevision]; ok {
 		i[jobRevision] = rev
 	}
-	if old != nil && sameItem(i, old) {
+	if old != nil && sameMap(i, old) {
 		return nil
 	}
 	if err := s.noteIfStopped(ctx, old, next); err != nil {

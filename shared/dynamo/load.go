@@ -160,7 +160,7 @@ func (s *Store) knownTargets(refs []webhook.Ref) *targets {
 func (s *Store) loadTargets(ctx context.Context, t *targets) {
 	var mu sync.Mutex
 	_ = inParallel(ctx, len(t.missing), func(ctx context.Context, i int) error {
-		list, err := s.cachedEndpoints(ctx, t.missing[i])
+		list, err := s.readEndpoints(ctx, t.missing[i], false)
 		mu.Lock()
 		defer mu.Unlock()
 		t.all[t.missing[i]], t.err[t.missing[i]] = list, err
@@ -185,7 +185,7 @@ func (s *Store) addTarget(ctx context.Context, t *targets, w *webhook.Work) erro
 	}
 	e, ok := find()
 	if !ok && !t.fresh[account] && !w.Delivery.State.Final() {
-		list, err := s.freshEndpoints(ctx, account)
+		list, err := s.readEndpoints(ctx, account, true)
 		if err != nil {
 			return err
 		}

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -157,7 +157,7 @@ func (s *Store) replacement(k key, was string, next webhook.Delivery, row item) 
 		c.to(name, row)
 	}
 	for name := range row {
-		if len(name) > len(inlinePrefix) && name[:len(inlinePrefix)] == inlinePrefix {
+		if strings.HasPrefix(name, inlinePrefix) {
 			c.to(name, row)
 		}
 	}
@@ -166,9 +166,7 @@ func (s *Store) replacement(k key, was string, next webhook.Delivery, row item) 
 		condition += " OR " + c.name(attrGeneration) + " = " + c.value(number(next.Generation)) +
 			" AND " + c.name(attrState) + " <> " + c.value(text(string(webhook.StateDelivered)))
 	}
-	in := s.update(k, c, condition)
-	in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
-	return in
+	return s.update(k, c, condition)
 }
 
 // isOwn tells whether the row is the one that was to be written: an earlier

@@ -89,6 +89,14 @@ func (s *Store) update(k key, c *change, condition string) *dynamodb.UpdateItemI
 	return in
 }
 
+// inTransaction is an update as a part of a transaction.
+func inTransaction(in *dynamodb.UpdateItemInput) types.TransactWriteItem {
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName: in.TableName, Key: in.Key, UpdateExpression: in.UpdateExpression, ConditionExpression: in.ConditionExpression,
+		ExpressionAttributeNames: in.ExpressionAttributeNames, ExpressionAttributeValues: in.ExpressionAttributeValues,
+	}}
+}
+
 // refused tells whether a condition did not hold, and what was there instead.
 func refused(err error) (old item, ok bool) {
 	var failed *types.ConditionalCheckFailedException

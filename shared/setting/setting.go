@@ -103,6 +103,16 @@ func (r *Reader) LogLevel() slog.Level {
 	return level
 }
 
+// Parse returns what a function of the caller reads in a variable, which may
+// be empty.
+func Parse[T any](r *Reader, name string, parse func(string) (T, error)) T {
+	value, err := parse(r.getenv(name))
+	if err != nil {
+		r.wrong = append(r.wrong, fmt.Errorf("%s: %w", name, err))
+	}
+	return value
+}
+
 // Err returns all that is wrong, in one error, or nil.
 func (r *Reader) Err() error {
 	all := r.wrong

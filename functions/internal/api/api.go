@@ -18,6 +18,9 @@ import (
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
+// Version of the product, for its OpenAPI document and its logs.
+const Version = "0.1.0"
+
 // Store keeps all that the API shows and writes. Another account's object is
 // webhook.ErrNotFound, just as one that does not exist.
 type Store interface {

@@ -32,7 +32,7 @@ func names() []string { return []string{"shared/setting"} }
 
 // testSupport is imported by tests only.
 func testSupport() []string {
-	return []string{"shared/storetest", "shared/awstest", "shared/lambdatest", "functions/internal/worldtest"}
+	return []string{"shared/storetest", "shared/awstest", "shared/lambdatest", "functions/internal/worldtest", "functions/internal/wiretest"}
 }
 
 type pkg struct {
