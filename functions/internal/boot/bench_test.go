@@ -17,20 +17,26 @@ import (
 	"github.com/jobhook/jobhook/shared/dynamo"
 )
 
-// perBatch is how many messages a batch of SQS has.
+// perBatch is how many messages a batch of SQS has by default.
 const perBatch = 10
 
-// BenchmarkDeliverBinary feeds the shipped binary batches of ten first
-// attempts of 1 KB, each its own delivery, against DynamoDB Local and a receiver
-// here, and tells the CPU that the binary's own process used. An operation is
-// one batch; run it with -benchtime 500x or more. What this machine makes of it
-// at this moment tells BenchmarkBarePutItem.
+// BenchmarkDeliverBinary feeds the shipped binary batches of first attempts of
+// 1 KB, each its own delivery, against DynamoDB Local and a receiver here, and
+// tells the CPU that the binary's own process used. An operation is one batch:
+// run it with -benchtime 500x or more. What this machine makes of it at this
+// moment tells BenchmarkBarePutItem.
 func BenchmarkDeliverBinary(b *testing.B) {
+	for _, messages := range []int{perBatch, 100} {
+		b.Run(strconv.Itoa(messages), func(b *testing.B) { benchmarkDeliver(b, messages) })
+	}
+}
+
+func benchmarkDeliver(b *testing.B, messages int) {
 	s := newSite(b)
 	f := s.start("deliver", nil)
-	bells := s.deliveries(b.N * perBatch)
+	bells := s.deliveries(b.N * messages)
 	var batches [][]byte
-	for part := range slices.Chunk(bells, perBatch) {
+	for part := range slices.Chunk(bells, messages) {
 		batches = append(batches, batch(b, part))
 	}
 	before := f.CPU()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,7 +53,7 @@ func TestALongBacklogIsLeftInTimeAndGoesOnInTheNextRun(t *testing.T) {
 		store := &pagedStore{Store: w.store, left: 20_000}
 		h := &sweep.Handler{Store: store, Queue: w.queue, Horizon: time.Minute, Now: w.clock, Log: slog.New(slog.DiscardHandler)}
 		run := func() {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			if err := h.Handle(ctx, events.EventBridgeEvent{}); err != nil || ctx.Err() != nil {
 				t.Errorf("%v; the invocation ended: %v", err, ctx.Err())
@@ -86,11 +87,15 @@ func TestAnIndexThatLagsBehindMakesNobodyRingTwice(t *testing.T) {
 // faultyStore is the real store with a place to put faults.
 type faultyStore struct {
 	*sqlite.Store
-	hangsAt string
-	stale   []webhook.Delivery // what Due returns, if it is set
+	hangsAt  string
+	panicsAt string
+	stale    []webhook.Delivery // what Due returns, if it is set
 }
 
 func (f *faultyStore) hang(ctx context.Context, at string) error {
+	if f.panicsAt == at {
+		panic(at)
+	}
 	if f.hangsAt != at {
 		return nil
 	}
@@ -146,4 +151,17 @@ func (p *pagedStore) Defer(ctx context.Context, read []webhook.Delivery, _ time.
 	time.Sleep(2 * time.Second)
 	p.left -= len(read)
 	return ctx.Err()
+}
+
+func TestAPartThatPanicsIsAnErrorAndTheOthersWork(t *testing.T) {
+	w := newWorld(t)
+	w.put(t, "due", webhook.StateWaiting, w.now)
+	h := w.handler()
+	h.Store = &faultyStore{Store: w.store, panicsAt: "expire"}
+	if err := h.Handle(t.Context(), events.EventBridgeEvent{}); err == nil || !strings.Contains(err.Error(), "panic: expire") {
+		t.Errorf("error %v, want the panic", err)
+	}
+	if w.queue.count != 1 {
+		t.Errorf("rung %d times for what is due, want once", w.queue.count)
+	}
 }

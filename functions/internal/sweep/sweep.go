@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -86,24 +88,31 @@ type run struct {
 	oldest                  time.Duration // how overdue the first of them was
 }
 
-// Handle does one run. Each part is tried even if another fails, and may use
-// half of the time that those before it left, so that none takes it all. What
-// there was no time for waits for the next run, and is no error.
+// Handle does one run. Its parts go at once, each with fields of its own in
+// run, so that none waits for another that fails or takes long. What there was
+// no time for waits for the next run, and is no error.
 func (h *Handler) Handle(ctx context.Context, _ events.EventBridgeEvent) error {
 	ctx, cancel := deadline.Keep(ctx, answerReserve)
 	defer cancel()
 	var r run
-	var errs []error
-	for _, part := range []func(context.Context, *run) error{h.ringDue, h.release, h.replay, h.shelve, h.expire} {
-		errs = append(errs, share(ctx, &r, part))
+	parts := []func(context.Context, *run) error{h.ringDue, h.release, h.replay, h.shelve, h.expire}
+	errs := make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, part := range parts {
+		all.Go(func() { errs[i] = guarded(ctx, &r, part) })
 	}
+	all.Wait()
 	h.measure(ctx, r)
 	return errors.Join(errs...)
 }
 
-func share(ctx context.Context, r *run, part func(context.Context, *run) error) error {
-	ctx, cancel := deadline.Share(ctx)
-	defer cancel()
+// guarded makes a panic of one part its error, so that the others end their work.
+func guarded(ctx context.Context, r *run, part func(context.Context, *run) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	return part(ctx, r)
 }
 
