@@ -5,6 +5,7 @@
 package kmsseal
 
 import (
+	"cmp"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -113,7 +114,7 @@ func (s *Sealer) kept(keys func() map[string]dataKey, name string) (dataKey, boo
 
 func (s *Sealer) generate(ctx context.Context, account string) (dataKey, error) {
 	out, err := s.kms.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
-		KeyId: &s.keyID, KeySpec: types.DataKeySpecAes256, EncryptionContext: map[string]string{ContextKey: account},
+		KeyId: &s.keyID, KeySpec: types.DataKeySpecAes256, EncryptionContext: contextOf(account),
 	})
 	if err != nil {
 		return dataKey{}, err
@@ -121,9 +122,15 @@ func (s *Sealer) generate(ctx context.Context, account string) (dataKey, error) 
 	return s.keep(account, out.Plaintext, out.CiphertextBlob, true)
 }
 
+// contextOf is KMS's encryption context. Where there is no account it still has
+// a value, one that is no account's id: KMS documents no empty ones.
+func contextOf(account string) map[string]string {
+	return map[string]string{ContextKey: cmp.Or(account, "no account")}
+}
+
 func (s *Sealer) unwrap(ctx context.Context, account string, wrapped []byte) (dataKey, error) {
 	out, err := s.kms.Decrypt(ctx, &kms.DecryptInput{
-		KeyId: &s.keyID, CiphertextBlob: wrapped, EncryptionContext: map[string]string{ContextKey: account},
+		KeyId: &s.keyID, CiphertextBlob: wrapped, EncryptionContext: contextOf(account),
 	})
 	var invalid *types.InvalidCiphertextException
 	var other *types.IncorrectKeyException

@@ -1,6 +1,11 @@
 package s3files
 
-import "context"
+import (
+	"context"
+	"slices"
+
+	"github.com/jobhook/jobhook/shared/files"
+)
 
 // Folder is the files whose keys begin with a prefix, read whole.
 type Folder struct {
@@ -15,9 +20,19 @@ func (f *Files) Folder(prefix string, most int64) Folder {
 	return Folder{files: f, prefix: prefix, most: most}
 }
 
-// List returns the keys of up to limit files, as Files.List does.
+// List returns the keys of up to limit files: the first in the order of keys,
+// and of those the oldest first.
 func (f Folder) List(ctx context.Context, limit int) ([]string, error) {
-	return f.files.List(ctx, f.prefix, limit)
+	list, err := f.files.List(ctx, f.prefix, limit)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(list, func(a, b files.Info) int { return a.Modified.Compare(b.Modified) })
+	keys := make([]string, len(list))
+	for i, info := range list {
+		keys[i] = info.Key
+	}
+	return keys, nil
 }
 
 // Read returns a file by its whole key, as Files.Read does.

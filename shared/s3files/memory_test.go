@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/jobhook/jobhook/shared/files"
 )
 
 // slow is an S3 that takes a second for each part, and counts bytes.
@@ -60,10 +62,10 @@ func (s *source) Read(p []byte) (int, error) {
 func TestAnUploadReadsNoFurtherAheadThanItSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &slow{}
-		files := NewUploads(clientOf(server), "bucket")
+		uploads := NewUploads(clientOf(server), "bucket")
 		const parts = 12
 		body := &source{slow: server, left: parts * partSize}
-		if err := files.Put(t.Context(), "a", body, Meta{}); err != nil {
+		if err := uploads.Put(t.Context(), "a", body, files.Meta{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := server.taken.Load(); got < parts*partSize {
@@ -103,7 +105,7 @@ func TestAThrottledRequestIsMadeAgainUntilTheDeadline(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				asked := 0
-				files := New(clientOf(clientFunc(func(*http.Request) (*http.Response, error) {
+				bucket := New(clientOf(clientFunc(func(*http.Request) (*http.Response, error) {
 					if asked++; asked <= test.throttle {
 						return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: io.NopCloser(strings.NewReader("<Error><Code>SlowDown</Code></Error>"))}, nil
 					}
@@ -112,7 +114,7 @@ func TestAThrottledRequestIsMadeAgainUntilTheDeadline(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				begun := time.Now()
-				_, err := files.Read(ctx, "a", 10)
+				_, err := bucket.Read(ctx, "a", 10)
 				if (err == nil) != test.ok || asked < 3 || time.Since(begun) > time.Minute {
 					t.Errorf("got %v after %d requests and %v", err, asked, time.Since(begun))
 				}

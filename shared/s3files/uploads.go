@@ -8,24 +8,22 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/jobhook/jobhook/shared/files"
 )
 
 // An upload holds (concurrency + 1) parts in memory, and at its beginning one
-// more: 32 MiB at most. S3 takes 10,000 parts, so a file has at most 78 GiB.
+// more: 20 MiB at most, so that an export can write two files at once beside all
+// else it needs. Parts are as small as S3 takes them; it takes 10,000, so a file
+// has at most 48 GiB.
 const (
-	partSize    = 8 << 20
+	partSize    = 5 << 20
 	concurrency = 2
 	// abortTime is what giving up an upload may take after its context ended.
 	// What is left all the same costs storage until the bucket's lifecycle
 	// removes it.
 	abortTime = 10 * time.Second
 )
-
-// Meta is what a file is served with, when a link says nothing else.
-type Meta struct {
-	ContentType string // empty: S3 says application/octet-stream
-	FileName    string // under which browsers save it; empty: the end of its key
-}
 
 // Uploads put files into a bucket. They are a type of their own, so that a
 // function which only reads does not carry the transfer manager.
@@ -42,15 +40,15 @@ func NewUploads(client *s3.Client, bucket string) *Uploads {
 	})}
 }
 
-// Put streams a file to S3, holding 32 MiB of it at most. The file is there
+// Put streams a file to S3, holding 20 MiB of it at most. The file is there
 // when all of it was read and taken, replacing one of the same key, and not at
 // all after an error.
-func (u *Uploads) Put(ctx context.Context, key string, body io.Reader, m Meta) error {
+func (u *Uploads) Put(ctx context.Context, key string, body io.Reader, m files.Meta) error {
 	in := &transfermanager.UploadObjectInput{
 		Bucket: &u.bucket, Key: &key,
 		Body:               struct{ io.Reader }{body}, // a pipe has Seek too, and fails at it
 		ContentType:        optional(m.ContentType),
-		ContentDisposition: optional(disposition(m.FileName)),
+		ContentDisposition: optional(files.Disposition(m.FileName)),
 	}
 	if _, err := u.transfer.UploadObject(ctx, in); err != nil {
 		return fmt.Errorf("file %s: put: %w", key, err)

@@ -16,13 +16,13 @@ const module = "github.com/jobhook/jobhook/"
 
 // domain packages know nothing but the standard library and each other.
 func domain() []string {
-	return []string{"shared/job", "shared/webhook", "shared/format"}
+	return []string{"shared/job", "shared/webhook", "shared/format", "shared/files"}
 }
 
 // adapters know the domain and the technology that they adapt.
 func adapters() []string {
 	return []string{
-		"shared/sqlite", "shared/httpsend", "shared/keyfile",
+		"shared/sqlite", "shared/httpsend", "shared/keyfile", "shared/disk",
 		"shared/awsenv", "shared/dynamo", "shared/kmsseal", "shared/s3files", "shared/sqsqueue",
 	}
 }

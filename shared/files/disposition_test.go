@@ -1,4 +1,4 @@
-package s3files
+package files
 
 import (
 	"mime"
@@ -25,8 +25,19 @@ func TestDispositionHasASafeFileName(t *testing.T) {
 		{"a\xffb.csv", `attachment; filename="ab.csv"`},
 		{strings.Repeat("x", 300) + ".jsonl", `attachment; filename="` + strings.Repeat("x", 194) + `.jsonl"`},
 	} {
-		if got := disposition(test.name); got != test.want {
+		if got := Disposition(test.name); got != test.want {
 			t.Errorf("%q\ngot  %s\nwant %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestTheEndOfANameTellsTheContentType(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.json": "application/json", "a.b.jsonl": "application/jsonl", "a.csv": "text/csv; charset=utf-8", "a.zip": "application/zip",
+		"a.html": "application/octet-stream", "json": "application/octet-stream", "": "application/octet-stream",
+	} {
+		if got := ContentType(name); got != want {
+			t.Errorf("%q: got %s, want %s", name, got, want)
 		}
 	}
 }
@@ -36,7 +47,7 @@ func TestDispositionHasASafeFileName(t *testing.T) {
 func TestEveryNameMakesAHeaderThatReadsAsASafeName(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "name")
-		header := disposition(name)
+		header := Disposition(name)
 		if name == "" {
 			return
 		}

@@ -1,4 +1,4 @@
-package s3files
+package files
 
 import (
 	"fmt"
@@ -14,10 +14,10 @@ const maxFileName = 200
 // nameless is the name of a file whose name has nothing that can be kept.
 const nameless = "download"
 
-// disposition returns a Content-Disposition that has browsers save a file under
+// Disposition returns a Content-Disposition that has browsers save a file under
 // a name; "" for no name. As RFC 6266 asks, names that are not plain ASCII come
 // twice: as such for those who know RFC 8187, and with the rest replaced.
-func disposition(name string) string {
+func Disposition(name string) string {
 	if name == "" {
 		return ""
 	}
@@ -89,4 +89,20 @@ func extended(value string) string {
 		}
 	}
 	return b.String()
+}
+
+// ContentType is what a file is served as by the end of its name, as the files
+// of results are named; application/octet-stream for every other.
+func ContentType(name string) string {
+	switch path.Ext(name) {
+	case ".json":
+		return "application/json"
+	case ".jsonl":
+		return "application/jsonl"
+	case ".csv":
+		return "text/csv; charset=utf-8"
+	case ".zip":
+		return "application/zip"
+	}
+	return "application/octet-stream"
 }
