@@ -144,7 +144,7 @@ func TestSocialDataJobIsTheWebhooksData(t *testing.T) {
 	}
 	for _, tt := range tests {
 		j := decode(t, tt.record)
-		got, err := format.SocialDataJob(j)
+		got, err := format.SocialDataJob(j, publicURL)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestSocialDataJobIsTheWebhooksData(t *testing.T) {
 }
 
 func TestSocialDataJobUnderWayHasNeitherResultNorMessage(t *testing.T) {
-	got, err := format.SocialDataJob(decode(t, `{"account":"a","kind":"async","id":42,"status":"processing","message":"m","result":{"datafile_url":"u"}}`))
+	got, err := format.SocialDataJob(decode(t, `{"account":"a","kind":"async","id":42,"status":"processing","message":"m","result":{"datafile_url":"u"}}`), publicURL)
 	if want := `{"job_id":42,"status":"processing"}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}

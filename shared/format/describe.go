@@ -12,45 +12,45 @@ import (
 const maxText = 1 << 10
 
 // describe adds what only jobs of this kind have.
-func (d *standardJob) describe(e webhook.Event, j job.Job) error {
+func (d *standardJob) describe(e webhook.Event, j job.Job, publicURL string) error {
 	switch j.Kind {
 	case job.KindBatch:
-		return d.describeBatch(e, j)
+		return d.describeBatch(e, j, publicURL)
 	case job.KindScraping:
-		return d.describeScraping(e, j)
+		return d.describeScraping(e, j, publicURL)
 	case job.KindPipeline:
-		return d.describePipeline(e, j)
+		return d.describePipeline(e, j, publicURL)
 	}
-	return d.describeAsync(e, j)
+	return d.describeAsync(e, j, publicURL)
 }
 
-func (d *standardJob) describeBatch(e webhook.Event, j job.Job) error {
+func (d *standardJob) describeBatch(e webhook.Event, j job.Job, publicURL string) error {
 	b, err := j.Batch()
 	if err != nil {
 		return err
 	}
-	d.addResultSet(e, j, b.ResultSet)
+	d.addResultSet(e, j, b.ResultSet, publicURL)
 	d.Counts, err = present[batchCounts](j)
 	return err
 }
 
-func (d *standardJob) describeScraping(e webhook.Event, j job.Job) error {
+func (d *standardJob) describeScraping(e webhook.Event, j job.Job, publicURL string) error {
 	s, err := j.Scraping()
 	if err != nil {
 		return err
 	}
-	d.addResultSet(e, j, s.ResultSet)
+	d.addResultSet(e, j, s.ResultSet, publicURL)
 	d.Counts, err = present[scrapingCounts](j)
 	return err
 }
 
-func (d *standardJob) describePipeline(e webhook.Event, j job.Job) error {
+func (d *standardJob) describePipeline(e webhook.Event, j job.Job, publicURL string) error {
 	p, err := j.Pipeline()
 	if err != nil {
 		return err
 	}
 	d.Error, d.Reason = capped(p.Error), capped(p.Reason)
-	d.addResultSet(e, j, p.ResultSet)
+	d.addResultSet(e, j, p.ResultSet, publicURL)
 	if e.Type != webhook.JobProgress {
 		return nil
 	}
@@ -60,19 +60,19 @@ func (d *standardJob) describePipeline(e webhook.Event, j job.Job) error {
 	return err
 }
 
-func (d *standardJob) describeAsync(e webhook.Event, j job.Job) error {
+func (d *standardJob) describeAsync(e webhook.Event, j job.Job, publicURL string) error {
 	a, err := j.Async()
 	if err != nil {
 		return err
 	}
 	d.Message = capped(a.Message)
-	d.addResultSet(e, j, a.ResultSet)
+	d.addResultSet(e, j, a.ResultSet, publicURL)
 	return nil
 }
 
 // addResultSet describes a result set that became ready. A batch that asked
 // for no files has one without files.
-func (d *standardJob) addResultSet(e webhook.Event, j job.Job, r *job.ResultSet) {
+func (d *standardJob) addResultSet(e webhook.Event, j job.Job, r *job.ResultSet, publicURL string) {
 	if e.Type != webhook.ResultSetReady {
 		return
 	}
@@ -81,16 +81,16 @@ func (d *standardJob) addResultSet(e webhook.Event, j job.Job, r *job.ResultSet)
 		return
 	}
 	d.ResultSet.Files = standardFiles{
-		JSON:      fileOf(r, "json"),
-		JSONLines: fileOf(r, "jsonlines"),
-		CSV:       fileOf(r, "csv"),
+		JSON:      fileOf(r, j, job.FilesJSON, publicURL),
+		JSONLines: fileOf(r, j, job.FilesJSONLines, publicURL),
+		CSV:       fileOf(r, j, job.FilesCSV, publicURL),
 	}
 }
 
 // fileOf describes a result set in one format, nil when it has none. A link
 // too long to be ours is left out, for the sake of the body's bound.
-func fileOf(r *job.ResultSet, name string) *standardFile {
-	f, ok := r.Files[name]
+func fileOf(r *job.ResultSet, j job.Job, name, publicURL string) *standardFile {
+	f, ok := r.Links(j.Kind, j.ID, name, publicURL)
 	if !ok {
 		return nil
 	}

@@ -111,6 +111,16 @@ func (f Format) Declines(e webhook.Event, j job.Job) string {
 	return f.filter(e, j)
 }
 
+// StandsFor returns the event type that one of the format stands for to those who
+// subscribe: SocialData's job.finished comes with result_set.ready where there
+// are records. Any other type stands for itself.
+func (f Format) StandsFor(t webhook.EventType) webhook.EventType {
+	if f.Name == SocialData && t == webhook.ResultSetReady {
+		return webhook.JobFinished
+	}
+	return t
+}
+
 // mismatch says why the format has no body for such an event of such a job.
 func (f Format) mismatch(t webhook.EventType, k job.Kind) string {
 	switch {

@@ -39,6 +39,7 @@ func examples() []example {
 		{name: "serpwow", format: format.SerpWow, event: webhook.ResultSetReady, at: "2020-01-01T00:00:12Z", seed: "seed_serpwow.json"},
 		{name: "serpwow_jsonlines", format: format.SerpWow, event: webhook.ResultSetReady, at: "2020-01-02T00:00:12Z"},
 		{name: "serpwow_no_links", format: format.SerpWow, event: webhook.ResultSetReady, at: "2020-01-03T01:00:12.0456+01:00"},
+		{name: "serpwow_exported", format: format.SerpWow, event: webhook.ResultSetReady, at: "2020-01-01T00:00:12Z"},
 		{name: "webscraper", format: format.WebScraper, event: webhook.JobFinished, at: "2020-01-01T00:00:00Z", seed: "seed_webscraper.txt"},
 		{name: "webscraper_custom_id", format: format.WebScraper, event: webhook.JobFinished, at: "2020-01-01T00:00:00Z"},
 		{name: "hkube_progress_completed", format: format.HKube, event: webhook.JobProgress, at: "2018-01-16T14:47:04.142Z", level: job.LevelInfo, seed: "seed_hkube_progress_completed.json"},
@@ -49,11 +50,13 @@ func examples() []example {
 		{name: "hkube_result_stopped", format: format.HKube, event: webhook.JobStopped, at: "2018-01-16T15:15:00.369Z", level: job.LevelInfo},
 		{name: "socialdata", format: format.SocialData, event: webhook.JobFinished, at: "2024-01-01T00:00:00Z", seed: "seed_socialdata.json"},
 		{name: "socialdata_error", format: format.SocialData, event: webhook.JobFailed, at: "2024-01-01T00:00:00Z"},
+		{name: "socialdata_exported", format: format.SocialData, event: webhook.ResultSetReady, at: "2026-03-01T10:00:00Z"},
 		{name: "standard_progress", format: format.Standard, event: webhook.JobProgress, at: "2026-03-01T10:00:00.250Z", level: job.LevelDebug},
 		{name: "standard_finished", format: format.Standard, event: webhook.JobFinished, at: "2026-03-01T10:00:00Z"},
 		{name: "standard_failed", format: format.Standard, event: webhook.JobFailed, at: "2026-03-01T10:00:00Z"},
 		{name: "standard_stopped", format: format.Standard, event: webhook.JobStopped, at: "2026-03-01T10:00:00Z"},
 		{name: "standard_result_set", format: format.Standard, event: webhook.ResultSetReady, at: "2026-03-01T10:00:00Z"},
+		{name: "standard_exported", format: format.Standard, event: webhook.ResultSetReady, at: "2026-03-01T10:00:00Z"},
 		{name: "standard_test", format: format.Standard, event: webhook.WebhookTest, at: "2026-03-01T10:00:00Z"},
 	}
 }

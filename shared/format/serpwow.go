@@ -62,7 +62,7 @@ type serpWowFiles struct {
 	AllPages string   `json:"all_pages,omitempty"`
 }
 
-func encodeSerpWow(e webhook.Event, j job.Job, _ string) ([]byte, error) {
+func encodeSerpWow(e webhook.Event, j job.Job, publicURL string) ([]byte, error) {
 	b, err := j.Batch()
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func encodeSerpWow(e webhook.Event, j job.Job, _ string) ([]byte, error) {
 			EndedAt:           firstKnown(b.EndedAt.Time(), e.At),
 			SearchesCompleted: b.SearchesCompleted,
 			SearchesFailed:    b.SearchesFailed,
-			DownloadLinks:     serpWowDownloads(b),
+			DownloadLinks:     serpWowDownloads(j, b, publicURL),
 		},
 	})
 }
@@ -92,21 +92,21 @@ func resultSetID(j job.Job, r *job.ResultSet) int {
 
 // serpWowDownloads holds the links of the formats that the batch asked for,
 // whatever else lies in the result set.
-func serpWowDownloads(b job.Batch) serpWowLinks {
+func serpWowDownloads(j job.Job, b job.Batch, publicURL string) serpWowLinks {
 	if b.ResultSet == nil {
 		return serpWowLinks{}
 	}
 	files := func(asked bool, name string) *serpWowFiles {
-		f, ok := b.ResultSet.Files[name]
+		f, ok := b.ResultSet.Links(j.Kind, j.ID, name, publicURL)
 		if !asked || !ok {
 			return nil
 		}
 		return &serpWowFiles{Pages: append([]string{}, f.Pages...), AllPages: f.AllPages}
 	}
 	return serpWowLinks{
-		JSON:      files(b.NotificationAsJSON, "json"),
-		JSONLines: files(b.NotificationAsJSONLines, "jsonlines"),
-		CSV:       files(b.NotificationAsCSV, "csv"),
+		JSON:      files(b.NotificationAsJSON, job.FilesJSON),
+		JSONLines: files(b.NotificationAsJSONLines, job.FilesJSONLines),
+		CSV:       files(b.NotificationAsCSV, job.FilesCSV),
 	}
 }
 

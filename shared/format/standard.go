@@ -96,7 +96,7 @@ func encodeStandard(e webhook.Event, j job.Job, publicURL string) ([]byte, error
 	if e.Type == webhook.JobProgress {
 		d.Level = e.Level
 	}
-	if err := d.describe(e, j); err != nil {
+	if err := d.describe(e, j, publicURL); err != nil {
 		return nil, err
 	}
 	b.Data = d

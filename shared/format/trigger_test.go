@@ -68,7 +68,7 @@ func TestReasonNamesWhatTheFormatSendsInstead(t *testing.T) {
 		want   string
 	}{
 		{format.SerpWow, job.KindPipeline, webhook.JobFinished, "", "the serpwow format describes batch jobs only"},
-		{format.SocialData, job.KindAsync, webhook.JobProgress, "", "the socialdata format does not send job.progress, only job.finished, job.failed"},
+		{format.SocialData, job.KindAsync, webhook.JobProgress, "", "the socialdata format does not send job.progress, only job.finished, job.failed, result_set.ready"},
 		{format.HKube, job.KindPipeline, webhook.JobProgress, job.LevelDebug, "level debug is below the job's options.progressVerbosityLevel, which is info"},
 		{format.Standard, job.KindBatch, webhook.JobUnreadable, "", "a change that cannot be read is not sent"},
 	}
@@ -78,6 +78,34 @@ func TestReasonNamesWhatTheFormatSendsInstead(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s of %s: got %q, want %q", tt.format, tt.event, got, tt.want)
 		}
+	}
+}
+
+func TestSocialDataTellsOfAJobOnceWhenItsDataFileExists(t *testing.T) {
+	const ended = `{"account":"a","kind":"async","id":"1","run":1,"status":"success"`
+	tests := []struct {
+		name, record string
+		want         webhook.EventType // the one that is sent
+	}{
+		{"no records", ended + `}`, webhook.JobFinished},
+		{"records", ended + `,"records_run":1}`, webhook.ResultSetReady},
+		{"records of an earlier run", ended[:len(ended)-len(`"run":1,"status":"success"`)] + `"run":2,"status":"success","records_run":1}`, webhook.JobFinished},
+		{"records and a data file of the platform's", ended + `,"records_run":1,"result":{"datafile_url":"https://example.com/x"}}`, webhook.ResultSetReady},
+		{"exported, and the row replaced since", ended + `,"result_set":{"id":1,"token":"t"}}`, webhook.ResultSetReady},
+		{"a result set of the platform's", ended + `,"result_set":{"id":1,"files":{}}}`, webhook.JobFinished},
+	}
+	f, _ := format.Lookup(format.SocialData)
+	for _, test := range tests {
+		j := decode(t, test.record)
+		for _, typ := range []webhook.EventType{webhook.JobFinished, webhook.ResultSetReady} {
+			if sent := f.Declines(webhook.Event{Type: typ}, j) == ""; sent != (typ == test.want) {
+				t.Errorf("%s: %s is sent: %t", test.name, typ, sent)
+			}
+		}
+	}
+	failed := decode(t, `{"account":"a","kind":"async","id":"1","run":1,"status":"error","records_run":1}`)
+	if f.Declines(webhook.Event{Type: webhook.JobFailed}, failed) != "" || f.Declines(webhook.Event{Type: webhook.ResultSetReady}, failed) == "" {
+		t.Error("a failure is told of at its end, and then only")
 	}
 }
 

@@ -1,7 +1,10 @@
 package job
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -48,9 +51,26 @@ func (c Change) Transition() (Transition, error) {
 	return Transition{
 		Ended:          first,
 		ResultSetReady: ready,
-		Progress:       !ended && !ready || first && c.New.Kind == KindPipeline,
+		Progress:       !ended && !ready && !c.onlyRecords() || first && c.New.Kind == KindPipeline,
 		Level:          level,
 	}, nil
+}
+
+// onlyRecords tells whether the change says no more than that records were
+// uploaded for the run.
+func (c Change) onlyRecords() bool {
+	if c.Old == nil || c.Old.RecordsRun() == c.New.RecordsRun() {
+		return false
+	}
+	var before, after map[string]json.RawMessage
+	if json.Unmarshal(c.Old.Record, &before) != nil || json.Unmarshal(c.New.Record, &after) != nil {
+		return false
+	}
+	for _, own := range []string{recordsAttribute, "updated_at"} {
+		delete(before, own)
+		delete(after, own)
+	}
+	return maps.EqualFunc(before, after, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 }
 
 // hasEnded tells whether the current run has ended. Old decides for a batch
@@ -93,7 +113,7 @@ func (c Change) readySince(ended, first bool) (bool, error) {
 // resultSetReady tells whether the run's result set can be had: its files are
 // named for this run, or the run has ended and the batch asked for none.
 func (j Job) resultSetReady(ended bool) (bool, error) {
-	set, err := j.resultSet()
+	set, err := j.ResultSet()
 	if err != nil {
 		return false, err
 	}

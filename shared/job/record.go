@@ -107,11 +107,19 @@ type AsyncResult struct {
 	DatafileURL string `json:"datafile_url"`
 }
 
-// ResultSet is what a run left behind: files, by their format ("json",
-// "jsonlines", "csv").
+// ResultSet is what a run left behind. Either the platform names its files, by
+// their format ("json", "jsonlines", "csv"), or Jobhook has exported them: then
+// there is a token, and the links follow from it, see Links.
 type ResultSet struct {
 	ID    int                    `json:"id"` // the run's number
-	Files map[string]ResultFiles `json:"files"`
+	Files map[string]ResultFiles `json:"files,omitempty"`
+
+	Token     string  `json:"token,omitempty"`
+	Pages     int     `json:"pages,omitempty"` // of up to PageRecords records
+	Records   int     `json:"records,omitempty"`
+	CSVHash   string  `json:"csv_hash,omitempty"` // of the columns; in the names of CSV files
+	ExpiresAt Instant `json:"expires_at,omitzero"`
+	Error     string  `json:"error,omitempty"` // why there is none: the export failed
 }
 
 // ResultFiles are the links of a result set in one format: one per page, and
@@ -143,8 +151,8 @@ func attributes[T any](j Job) (T, error) {
 	return a, err
 }
 
-// resultSet is what the record says of the run's results; nil when nothing.
-func (j Job) resultSet() (*ResultSet, error) {
+// ResultSet is what the record says of the run's results; nil when nothing.
+func (j Job) ResultSet() (*ResultSet, error) {
 	switch j.Kind {
 	case KindBatch:
 		a, err := j.Batch()

@@ -9,27 +9,34 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
 // The variables. Which function has which is in the README, "Stages".
 const (
-	Deliveries = "JOBHOOK_DELIVERIES_TABLE"  // name of the deliveries table
-	Jobs       = "JOBHOOK_JOBS_TABLE"        // name of the jobs table; left out when the platform keeps its own
-	Lane       = "JOBHOOK_LANE"              // of deliver: first or retry
-	Queue      = "JOBHOOK_QUEUE_URL"         // the queue that deliver is fed from
-	FirstQueue = "JOBHOOK_FIRST_QUEUE_URL"   // where dispatch rings for first attempts
-	RetryQueue = "JOBHOOK_RETRY_QUEUE_URL"   // where retries and resends are rung for
-	Failures   = "JOBHOOK_FAILURES_BUCKET"   // stream batches that dispatch could not take in time
-	SecretsKey = "JOBHOOK_SECRETS_KEY"       // ARN of the KMS key that seals secrets
-	PublicURL  = "JOBHOOK_PUBLIC_URL"        // URL under which customers reach the API; begins the links in webhooks
-	Retention  = "JOBHOOK_RETENTION"         // how long deliveries are kept, such as 720h; 720h when left out
-	Attributes = "JOBHOOK_JOB_ATTRIBUTES"    // how the jobs table calls what Jobhook needs, see dispatch.ParseAttributes
-	Stage      = "JOBHOOK_STAGE"             // dimension of the metrics
-	LogLevel   = "JOBHOOK_LOG_LEVEL"         // debug, info, warn or error; info when left out
-	Private    = "JOBHOOK_ALLOW_PRIVATE"     // "true" lets webhooks go to private addresses: for tests on one machine
-	defaultTTL = 30 * 24 * time.Hour         // of Retention
-	example    = "https://hooks.example.com" // in messages
+	Deliveries  = "JOBHOOK_DELIVERIES_TABLE"  // name of the deliveries table
+	Jobs        = "JOBHOOK_JOBS_TABLE"        // name of the jobs table; left out when the platform keeps its own
+	Lane        = "JOBHOOK_LANE"              // of deliver: first or retry
+	Queue       = "JOBHOOK_QUEUE_URL"         // the queue that deliver is fed from
+	FirstQueue  = "JOBHOOK_FIRST_QUEUE_URL"   // where dispatch rings for first attempts
+	RetryQueue  = "JOBHOOK_RETRY_QUEUE_URL"   // where retries and resends are rung for
+	Failures    = "JOBHOOK_FAILURES_BUCKET"   // stream batches that dispatch could not take in time
+	ExportQueue = "JOBHOOK_EXPORT_QUEUE_URL"  // where dispatch asks for the export of a run's records
+	Results     = "JOBHOOK_RESULTS_BUCKET"    // uploaded records, and the files of results
+	SecretsKey  = "JOBHOOK_SECRETS_KEY"       // ARN of the KMS key that seals secrets
+	PublicURL   = "JOBHOOK_PUBLIC_URL"        // URL under which customers reach the API; begins the links in webhooks
+	Retention   = "JOBHOOK_RETENTION"         // how long deliveries are kept, such as 720h; 720h when left out
+	ResultsFor  = "JOBHOOK_RESULTS_RETENTION" // how long the links of results work, such as 336h; 336h when left out
+	Rate        = "JOBHOOK_RATE"              // requests a second to the API of a key, or of an account's keys together; api.Config says what holds when left out
+	CORSOrigins = "JOBHOOK_CORS_ORIGINS"      // whose pages may call the API from a browser, with commas between; none when left out
+	Attributes  = "JOBHOOK_JOB_ATTRIBUTES"    // how the jobs table calls what Jobhook needs, see dispatch.ParseAttributes
+	Stage       = "JOBHOOK_STAGE"             // dimension of the metrics
+	LogLevel    = "JOBHOOK_LOG_LEVEL"         // debug, info, warn or error; info when left out
+	Private     = "JOBHOOK_ALLOW_PRIVATE"     // "true" lets webhooks go to private addresses: for tests on one machine
+	defaultTTL  = 30 * 24 * time.Hour         // of Retention
+	example     = "https://hooks.example.com" // in messages
 )
 
 // Lanes of deliver.
@@ -80,16 +87,52 @@ func (r *Reader) URL(name string) string {
 }
 
 // Retention returns how long deliveries are kept.
-func (r *Reader) Retention() time.Duration {
-	value := r.getenv(Retention)
+func (r *Reader) Retention() time.Duration { return r.Lasts(Retention, defaultTTL) }
+
+// Lasts returns a variable that is a duration of at least an hour, and a default
+// when it is not set.
+func (r *Reader) Lasts(name string, otherwise time.Duration) time.Duration {
+	value := r.getenv(name)
 	if value == "" {
-		return defaultTTL
+		return otherwise
 	}
 	d, err := time.ParseDuration(value)
 	if err != nil || d < time.Hour {
-		r.wrong = append(r.wrong, fmt.Errorf("%s is %.40q; write a duration of at least 1h, such as 720h", Retention, value))
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %.40q; write a duration of at least 1h, such as 720h", name, value))
 	}
 	return d
+}
+
+// Count returns a variable that is a whole number of at least 0; 0 when it is
+// not set.
+func (r *Reader) Count(name string) int {
+	value := r.getenv(name)
+	if value == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %.40q; write a whole number of at least 0, or leave it out", name, value))
+		return 0
+	}
+	return n
+}
+
+// Origins returns a variable that lists web origins with commas between; none
+// when it is not set.
+func (r *Reader) Origins(name string) []string {
+	var list []string
+	for origin := range strings.SplitSeq(r.getenv(name), ",") {
+		if origin = strings.TrimSpace(origin); origin == "" {
+			continue
+		}
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Scheme+"://"+u.Host != origin {
+			r.wrong = append(r.wrong, fmt.Errorf("%s has %.80q; write scheme and host only, such as https://app.example.com", name, origin))
+		}
+		list = append(list, origin)
+	}
+	return list
 }
 
 // LogLevel returns the least severe level that is logged.

@@ -2,6 +2,7 @@ package setting
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,5 +44,39 @@ func TestWhatIsSetIsRead(t *testing.T) {
 	lane, queue, retention, level, jobs := r.OneOf(Lane, LaneFirst, LaneRetry), r.URL(Queue), r.Retention(), r.LogLevel(), r.Text(Jobs)
 	if err := r.Err(); err != nil || lane != LaneRetry || queue != "https://sqs.example.com/1/q" || retention != 48*time.Hour || level != slog.LevelDebug || jobs != "jobs" {
 		t.Errorf("got %s, %s, %s, %s, %s, %v", lane, queue, retention, level, jobs, err)
+	}
+}
+
+func TestARateIsAWholeNumber(t *testing.T) {
+	for value, want := range map[string]int{"": 0, "0": 0, "50": 50} {
+		r := reader(map[string]string{Rate: value})
+		if got := r.Count(Rate); got != want || r.Err() != nil {
+			t.Errorf("%q: got %d, %v, want %d", value, got, r.Err(), want)
+		}
+	}
+	for _, value := range []string{"-1", "1.5", "fast", "99999999999999999999"} {
+		r := reader(map[string]string{Rate: value})
+		if r.Count(Rate); r.Err() == nil || !strings.Contains(r.Err().Error(), Rate+` is "`+value+`"`) {
+			t.Errorf("%q: got %v", value, r.Err())
+		}
+	}
+}
+
+func TestOriginsAreSchemesAndHosts(t *testing.T) {
+	for value, want := range map[string][]string{
+		"":                                  nil,
+		"https://app.example.com":           {"https://app.example.com"},
+		"https://a.example, http://b:3000,": {"https://a.example", "http://b:3000"},
+	} {
+		r := reader(map[string]string{CORSOrigins: value})
+		if got := r.Origins(CORSOrigins); !slices.Equal(got, want) || r.Err() != nil {
+			t.Errorf("%q: got %q, %v, want %q", value, got, r.Err(), want)
+		}
+	}
+	for _, origin := range []string{"*", "app.example.com", "https://a.example/", "ftp://a.example", "https://", "https://u@a.example", "https://a.example?x"} {
+		r := reader(map[string]string{CORSOrigins: "https://a.example," + origin})
+		if r.Origins(CORSOrigins); r.Err() == nil || !strings.Contains(r.Err().Error(), CORSOrigins) || !strings.Contains(r.Err().Error(), `"`+origin+`"`) {
+			t.Errorf("%q: got %v", origin, r.Err())
+		}
 	}
 }

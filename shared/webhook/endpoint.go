@@ -32,18 +32,38 @@ type Endpoint struct {
 	Types        []EventType // what it subscribes to; empty means all but job.progress
 	Policy       PolicyPatch // what differs from the format's policy
 	Secrets      []Secret    // empty: not signed; the first is the newest
+	OldUntil     time.Time   // all secrets but the first sign until then
 	Status       EndpointStatus
 	StatusReason string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }
 
+// Signing returns the secrets to sign with at a time, the newest first: two
+// while one is being rotated.
+func (e Endpoint) Signing(now time.Time) []Secret {
+	if len(e.Secrets) > 1 && !now.Before(e.OldUntil) {
+		return e.Secrets[:1]
+	}
+	return e.Secrets
+}
+
 // Account is a customer of the platform.
 type Account struct {
 	ID        string
 	Name      string
+	Quotas    Quotas
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+// Quotas bound what an account may use. Zero, or nil, is what the host allows everybody.
+type Quotas struct {
+	Endpoints       int  `json:"endpoints,omitempty"`         // how many it may have
+	RequestRate     int  `json:"request_rate,omitempty"`      // requests to the API a second
+	EventsPerMinute int  `json:"events_per_minute,omitempty"` // those beyond are declined
+	RetentionDays   int  `json:"retention_days,omitempty"`    // how long its deliveries are kept
+	Retries         *int `json:"retries,omitempty"`           // at most so many after the first attempt
 }
 
 // Subscribes tells whether the endpoint asked for events of this type.

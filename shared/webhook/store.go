@@ -24,12 +24,74 @@ type Message struct {
 
 // Filter selects deliveries of one account, newest job first.
 type Filter struct {
-	Account  string
-	State    State  // empty: every state
-	Endpoint string // empty: every target
-	JobID    string // empty: every job
-	After    string // the last id of the page before
-	Limit    int    // 1 to MaxPage
+	Account     string
+	State       State       // empty: every state
+	Endpoint    string      // empty: every target
+	JobID       string      // empty: every job
+	EventID     string      // empty: every event
+	Type        EventType   // empty: every type
+	Since       time.Time   // created then or later; zero: ever
+	Until       time.Time   // created before; zero: ever
+	StatusClass StatusClass // of the last attempt's answer; empty: all
+	After       string      // the cursor of the page before
+	Limit       int         // 1 to MaxPage
+}
+
+// Wants tells whether the filter selects a delivery of its account, whatever
+// the page.
+func (f Filter) Wants(d Delivery) bool {
+	return (f.State == "" || d.State == f.State) &&
+		(f.Endpoint == "" || d.Target.Endpoint == f.Endpoint) &&
+		(f.JobID == "" || d.JobID == f.JobID) &&
+		(f.EventID == "" || d.EventID == f.EventID) &&
+		(f.Type == "" || d.EventType == f.Type) &&
+		(f.Since.IsZero() || !d.CreatedAt.Before(f.Since)) &&
+		(f.Until.IsZero() || d.CreatedAt.Before(f.Until)) &&
+		f.StatusClass.has(d)
+}
+
+// StatusClass groups what came of a delivery's last attempt.
+type StatusClass string
+
+// The status classes: those of HTTP, no answer at all, and no attempt yet.
+const (
+	Class2xx       StatusClass = "2xx"
+	Class3xx       StatusClass = "3xx"
+	Class4xx       StatusClass = "4xx"
+	Class5xx       StatusClass = "5xx"
+	ClassNoAnswer  StatusClass = "no_answer"
+	ClassNoAttempt StatusClass = "no_attempt"
+)
+
+func (c StatusClass) has(d Delivery) bool {
+	switch c {
+	case "":
+		return true
+	case ClassNoAnswer:
+		return d.LastStatus == 0 && d.LastFailure != ""
+	case ClassNoAttempt:
+		return d.LastStatus == 0 && d.LastFailure == ""
+	}
+	return len(c) > 0 && d.LastStatus/100 == int(c[0]-'0')
+}
+
+// EventFilter selects events of one account, newest job first.
+type EventFilter struct {
+	Account string
+	Kind    job.Kind  // empty: every kind
+	JobID   string    // empty: every job
+	Type    EventType // empty: every type
+	Since   time.Time // happened then or later; zero: ever
+	Until   time.Time // happened before; zero: ever
+	Records bool      // with their snapshots
+	After   string    // the cursor of the page before
+	Limit   int       // 1 to MaxPage
+}
+
+// Wants tells whether the filter selects an event of its account, whatever the page.
+func (f EventFilter) Wants(e Event) bool {
+	return (f.Kind == "" || e.Kind == f.Kind) && (f.JobID == "" || e.JobID == f.JobID) && (f.Type == "" || e.Type == f.Type) &&
+		(f.Since.IsZero() || !e.At.Before(f.Since)) && (f.Until.IsZero() || e.At.Before(f.Until))
 }
 
 // JobFilter selects jobs of one account, newest first.
@@ -62,8 +124,11 @@ type Key struct {
 	Name      string
 	Hash      []byte // SHA-256 of the secret
 	CreatedAt time.Time
-	RevokedAt time.Time // zero while it is valid
+	RevokedAt time.Time // it works until then; zero: for ever
 }
+
+// Valid tells whether the key works at a time.
+func (k Key) Valid(now time.Time) bool { return k.RevokedAt.IsZero() || now.Before(k.RevokedAt) }
 
 // HealthState tells how an endpoint has been answering.
 type HealthState string
