@@ -2,11 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/events"
+
 	"github.com/jobhook/jobhook/functions/internal/api"
+	"github.com/jobhook/jobhook/functions/internal/compat"
 )
 
 // TestEveryRouteWithAnIDOfThePlatformMayHaveASlashInIt compares slashedIDs with
@@ -32,10 +36,30 @@ func TestEveryRouteWithAnIDOfThePlatformMayHaveASlashInIt(t *testing.T) {
 // TestTheMostSpecificRouteComesFirst: a parameter may hold slashes, so that
 // /v1/accounts/{account} matches what belongs to a longer route.
 func TestTheMostSpecificRouteComesFirst(t *testing.T) {
-	all := slashedIDs()
+	all := patterns()
 	for i := range all[1:] {
 		if strings.HasPrefix(all[i+1], all[i]) {
 			t.Errorf("%s comes after %s, which matches its paths", all[i+1], all[i])
+		}
+	}
+}
+
+// TestIDsOfTheFourSystemsMayHaveSlashes asks for each of their routes as API
+// Gateway hands it on: decoded.
+func TestIDsOfTheFourSystemsMayHaveSlashes(t *testing.T) {
+	var got string
+	handler := httpOf(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.EscapedPath() }))
+	routes := compat.Patterns()
+	if len(routes) == 0 {
+		t.Fatal("the four systems have no routes")
+	}
+	for _, route := range routes {
+		var e events.APIGatewayV2HTTPRequest
+		e.RequestContext.HTTP.Method = "GET"
+		e.RawPath = strings.NewReplacer("{id}", "a/b", "{page}", "1", "{rs}", "2").Replace(route)
+		want := strings.Replace(e.RawPath, "a/b", "a%2Fb", 1)
+		if _, err := handler(t.Context(), e); err != nil || got != want || strings.Contains(e.RawPath, "{") {
+			t.Errorf("%s: got %s, %v, want %s", route, got, err, want)
 		}
 	}
 }

@@ -1,32 +1,69 @@
 package main
 
 import (
+	"context"
+	"net/http"
 	"os"
 
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/jobhook/jobhook/functions/internal/api"
+	"github.com/jobhook/jobhook/functions/internal/compat"
+	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/lambdahost"
 	"github.com/jobhook/jobhook/functions/internal/logline"
+	"github.com/jobhook/jobhook/functions/internal/site"
 	"github.com/jobhook/jobhook/shared/awsenv"
 	"github.com/jobhook/jobhook/shared/dynamo"
 	"github.com/jobhook/jobhook/shared/httpsend"
 	"github.com/jobhook/jobhook/shared/kmsseal"
+	"github.com/jobhook/jobhook/shared/s3files"
 	"github.com/jobhook/jobhook/shared/setting"
 	"github.com/jobhook/jobhook/shared/sqsqueue"
+	"github.com/jobhook/jobhook/shared/webhook"
 )
+
+// maxUpload bounds a part that comes through the API: an event has at most 6 MB,
+// and the part stands in it as base64. Larger parts go to the bucket by a link.
+const maxUpload = 4 << 20
+
+// maxSockets to receivers: a Lambda serves one request at a time, which sends
+// one webhook at most.
+const maxSockets = 20
 
 // slashedIDs are the routes whose parameters may hold slashes, since they are
 // the platform's own: accounts and jobs. The most specific come first.
 func slashedIDs() []string {
 	return []string{
+		"/v1/accounts/{account}/keys/{key}:rotate",
 		"/v1/accounts/{account}/keys/{key}",
 		"/v1/accounts/{account}/keys",
+		"/v1/accounts/{account}/portal-links",
 		"/v1/accounts/{account}",
+		"/v1/jobs/{id}/runs/{run}/records",
+		"/v1/jobs/{id}/runs/{run}/record-links",
+		"/v1/jobs/{id}/runs/{run}/result-set:revoke",
+		"/v1/jobs/{id}/runs/{run}/result-set",
+		"/v1/jobs/{id}/runs/{run}/downloads",
+		"/v1/jobs/{id}/runs",
+		"/v1/jobs/{id}/result-sets",
+		"/v1/jobs/{id}/inputs",
+		"/v1/jobs/{id}/input-links",
 		"/v1/jobs/{id}",
 	}
+}
+
+// patterns are all routes whose parameters may hold slashes: ours, and those of
+// the four systems.
+func patterns() []string { return append(slashedIDs(), compat.Patterns()...) }
+
+// httpOf is a handler for the events of the HTTP API.
+func httpOf(site http.Handler) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+	return lambdahost.HTTP(site, patterns()...)
 }
 
 // wire makes the function.
@@ -34,7 +71,8 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	r := setting.NewReader(getenv)
 	tables := dynamo.Options{Deliveries: r.Need(setting.Deliveries), Jobs: r.Text(setting.Jobs)}
 	queue, key, publicURL := r.URL(setting.RetryQueue), r.Need(setting.SecretsKey), r.URL(setting.PublicURL)
-	level := r.LogLevel()
+	rate, origins := r.Count(setting.Rate), r.Origins(setting.CORSOrigins)
+	bucket, level := r.Text(setting.Results), r.LogLevel()
 	if err := r.Err(); err != nil {
 		return lambdahost.Function{}, err
 	}
@@ -44,13 +82,37 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	tables.Log = log
 	tables.Client = dynamodb.NewFromConfig(config)
 	tables.Sealer = kmsseal.New(kms.NewFromConfig(config), key)
+	client := httpsend.New(httpsend.Options{MaxSockets: maxSockets, AllowPrivate: getenv(setting.Private) == "true"})
 	c := api.Config{
-		Store:     dynamo.New(tables),
-		Retry:     sqsqueue.New(sqs.NewFromConfig(config), queue),
-		PublicURL: publicURL, Version: api.Version, Log: log,
+		Retry:  sqsqueue.New(sqs.NewFromConfig(config), queue),
+		Sender: sender{client}, MaxUpload: maxUpload,
+		Rate: rate, CORSOrigins: origins, PublicURL: publicURL, Version: api.Version, Log: log,
 	}
 	if getenv(setting.Private) != "true" {
 		c.RefusedHost = httpsend.RefusedHost
 	}
-	return lambdahost.Function{Handler: lambdahost.Guard(lambdahost.HTTP(api.New(c), slashedIDs()...), calls.CloseIdle)}, nil
+	store := dynamo.New(tables)
+	handler := httpOf(site.New(store, filesIn(config, bucket), c))
+	return lambdahost.Function{Handler: lambdahost.Guard(handler, calls.CloseIdle, client.CloseIdle), Flush: store.Flush}, nil
+}
+
+// filesIn are the files of a bucket; nil without: a platform that keeps its own
+// table of jobs uploads none.
+func filesIn(config aws.Config, bucket string) site.Files {
+	if bucket == "" {
+		return nil
+	}
+	client := s3files.Client(config)
+	return struct {
+		*s3files.Files
+		*s3files.Uploads
+	}{s3files.New(client, bucket), s3files.NewUploads(client, bucket)}
+}
+
+// sender is the HTTP client in the words of deliver.
+type sender struct{ client *httpsend.Client }
+
+// Post sends one request.
+func (s sender) Post(ctx context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
+	return s.client.Post(ctx, httpsend.Request(r))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jobhook/jobhook/functions/internal/wiretest"
@@ -19,6 +20,23 @@ func TestWhatIsMissingIsNamedAllAtOnce(t *testing.T) {
 	wiretest.NamesAllThatIsMissing(t, wire, whole())
 }
 
+func TestItStartsWithABucketOfResults(t *testing.T) {
+	env := whole()
+	env[setting.Jobs], env[setting.Results] = "jobhook-dev-jobs", "jobhook-dev-results"
+	wiretest.StartsWithoutACall(t, wire, env)
+}
+
 func TestWithItsEnvironmentItStartsWithoutACall(t *testing.T) {
 	wiretest.StartsWithoutACall(t, wire, whole())
+}
+
+func TestItTakesARateAndOriginsAndRefusesWhatIsNone(t *testing.T) {
+	env := whole()
+	env[setting.Rate], env[setting.CORSOrigins] = "50", "https://app.example.com,http://localhost:3000"
+	wiretest.StartsWithoutACall(t, wire, env)
+	env[setting.Rate], env[setting.CORSOrigins] = "fast", "https://app.example.com/"
+	_, err := wire(func(name string) string { return env[name] })
+	if err == nil || !strings.Contains(err.Error(), setting.Rate) || !strings.Contains(err.Error(), setting.CORSOrigins) {
+		t.Errorf("got %v, want both named", err)
+	}
 }

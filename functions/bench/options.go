@@ -16,6 +16,7 @@ type options struct {
 	seconds     int
 	prefill     int
 	skipPrefill bool
+	exported    int
 	connections int
 	backlog     int
 	data        string
@@ -32,6 +33,8 @@ const (
 	quickChanges = 2000
 	quickSeconds = 9
 	quickPrefill = 50_000
+
+	quickExported = 5_000
 )
 
 func parseOptions(args []string) (options, error) {
@@ -42,8 +45,9 @@ func parseOptions(args []string) (options, error) {
 	set.BoolVar(&o.quick, "quick", false, "a short run: see that it works, do not trust the figures")
 	set.IntVar(&o.changes, "changes", 10_000, "job changes of a burst")
 	set.IntVar(&o.seconds, "seconds", 60, "length of the sustained load; an open loop takes a third")
-	set.IntVar(&o.prefill, "prefill", 1_000_000, "deliveries stored before stored-1m is measured")
-	set.BoolVar(&o.skipPrefill, "skip-prefill", false, "leave out stored-1m, which takes minutes to prepare")
+	set.IntVar(&o.prefill, "prefill", 1_000_000, "deliveries stored before stored-1m and reads-1m are measured")
+	set.BoolVar(&o.skipPrefill, "skip-prefill", false, "leave out stored-1m and reads-1m, which take minutes to prepare")
+	set.IntVar(&o.exported, "exported", 200_000, "records of export-1g, of 5 KB each")
 	set.IntVar(&o.connections, "connections", 64, "connections of a closed loop")
 	set.IntVar(&o.backlog, "backlog", 0, "job changes that a closed loop may be ahead of their webhooks; 0: no limit")
 	set.StringVar(&o.data, "data", "build/bench-data", "`folder` of the data folders; choose the disk to measure")
@@ -56,7 +60,7 @@ func parseOptions(args []string) (options, error) {
 		return o, err
 	}
 	if o.quick {
-		o.changes, o.seconds, o.prefill = quickChanges, quickSeconds, quickPrefill
+		o.changes, o.seconds, o.prefill, o.exported = quickChanges, quickSeconds, quickPrefill, quickExported
 	}
 	var err error
 	if o.run, err = regexp.Compile(run); err != nil {
@@ -74,6 +78,7 @@ func (o options) check() error {
 		{"changes", o.changes, 100, 1_000_000},
 		{"seconds", o.seconds, 3, 600},
 		{"prefill", o.prefill, 1, 10_000_000},
+		{"exported", o.exported, 1, 10_000_000},
 		{"connections", o.connections, 1, 1024},
 		{"backlog", o.backlog, 0, 1_000_000},
 	} {

@@ -16,6 +16,8 @@ type report struct {
 	Machine    machine            `json:"machine"`
 	FsyncP99ms float64            `json:"fsync_p99_ms"` // the median of the scenarios'
 	Bare       *bareFigures       `json:"bare,omitempty"`
+	Reads      *readFigures       `json:"reads,omitempty"`
+	Export     *exportFigures     `json:"export,omitempty"`
 	Scenarios  map[string]figures `json:"scenarios"`
 	Order      []string           `json:"-"`
 }
@@ -56,6 +58,15 @@ func (r *report) rows() [][]string {
 			fmt.Sprintf("%.1f", f.P50ms), fmt.Sprintf("%.1f", f.P99ms), fmt.Sprintf("%.0f", f.RSSMiB),
 			fmt.Sprintf("%.1f", f.FsyncP99ms), f.notes()})
 	}
+	if f := r.Reads; f != nil {
+		rows = append(rows, []string{readsName, "", "", fmt.Sprintf("%.1f", f.P50ms), fmt.Sprintf("%.1f", f.P99ms), "", "",
+			fmt.Sprintf("%d reads/s of %d deliveries of one account; slowest %s", readRate, f.Stored, f.slowest())})
+	}
+	if f := r.Export; f != nil {
+		rows = append(rows, []string{exportName, "", "", "", "", fmt.Sprintf("%.0f", f.PeakMiB), "",
+			fmt.Sprintf("%d records, %.0f MiB: taken in at %.0f MB and exported in all formats at %.0f MB for each second of a processor, in %.0f s; idle %.0f MiB",
+				f.Records, f.MiB, f.UploadMBs, f.ExportMBs, f.Seconds, f.IdleMiB)})
+	}
 	return rows
 }
 
@@ -88,6 +99,17 @@ func (f figures) notes() string {
 		}
 	}
 	return strings.Join(notes, "; ")
+}
+
+// slowest names the route with the longest p99.
+func (f readFigures) slowest() string {
+	worst := ""
+	for name, r := range f.Routes {
+		if w := f.Routes[worst]; worst == "" || r.P99ms > w.P99ms || r.P99ms == w.P99ms && name < worst {
+			worst = name
+		}
+	}
+	return fmt.Sprintf("%s, p99 %.1f ms", worst, f.Routes[worst].P99ms)
 }
 
 // print writes the table.

@@ -67,6 +67,22 @@ func (r *report) all(ctx context.Context, o options, binary string) error {
 		r.progress(p.name, "%.0f/s, %.3f CPU-s per 1,000, p50 %.1f ms, p99 %.1f ms, %.0f MiB",
 			f.DeliveriesPerS, f.CPUsPer1000, f.P50ms, f.P99ms, f.RSSMiB)
 	}
+	if o.run.MatchString(readsName) && !o.skipPrefill {
+		f, err := measureReads(ctx, o, binary)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", readsName, err))
+		}
+		r.Reads = &f
+		r.progress(readsName, "p50 %.1f ms, p99 %.1f ms of %d reads", f.P50ms, f.P99ms, f.Requests)
+	}
+	if o.run.MatchString(exportName) {
+		f, err := measureExport(ctx, o, binary)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", exportName, err))
+		}
+		r.Export = &f
+		r.progress(exportName, "%.0f MiB in %.0f s, %.0f MB per CPU-s, peak %.0f MiB", f.MiB, f.Seconds, f.ExportMBs, f.PeakMiB)
+	}
 	return errors.Join(failed...)
 }
 

@@ -234,17 +234,15 @@ func (w *world) ends(ctx context.Context, n, warm int) (delivered, exhausted int
 }
 
 func (w *world) countStates(ctx context.Context, account string, states map[webhook.State]int) error {
-	after := ""
-	for {
-		page, err := w.probe.Deliveries(ctx, webhook.Filter{Account: account, After: after, Limit: webhook.MaxPage})
+	for after := ""; ; {
+		page, next, err := w.probe.Deliveries(ctx, webhook.Filter{Account: account, After: after, Limit: webhook.MaxPage})
 		if err != nil {
 			return err
 		}
 		for _, d := range page {
 			states[d.State]++
-			after = d.ID
 		}
-		if len(page) < webhook.MaxPage {
+		if after = next; after == "" {
 			return nil
 		}
 	}

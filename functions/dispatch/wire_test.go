@@ -23,10 +23,16 @@ func TestWithItsEnvironmentItStartsWithoutACall(t *testing.T) {
 	wiretest.StartsWithoutACall(t, wire, whole())
 }
 
+func TestItStartsWithAQueueOfExports(t *testing.T) {
+	env := whole()
+	env[setting.ExportQueue] = "https://sqs.example.com/1/export"
+	wiretest.StartsWithoutACall(t, wire, env)
+}
+
 func TestAWrongMappingOfAttributesIsReportedWithTheRest(t *testing.T) {
-	env := map[string]string{setting.Attributes: "id", setting.Retention: "a month"}
+	env := map[string]string{setting.Attributes: "id", setting.Retention: "a month", setting.ExportQueue: "jobhook-dev-export"}
 	_, err := wire(func(name string) string { return env[name] })
-	for _, want := range []string{setting.Deliveries, setting.Attributes + ": ", setting.Retention + " is "} {
+	for _, want := range []string{setting.Deliveries, setting.Attributes + ": ", setting.Retention + " is ", setting.ExportQueue + " is "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

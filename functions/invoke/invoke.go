@@ -14,8 +14,10 @@ import (
 
 	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
+	"github.com/jobhook/jobhook/functions/internal/export"
 	"github.com/jobhook/jobhook/functions/internal/sweep"
 	"github.com/jobhook/jobhook/functions/internal/world"
+	"github.com/jobhook/jobhook/shared/disk"
 	"github.com/jobhook/jobhook/shared/keyfile"
 	"github.com/jobhook/jobhook/shared/sqlite"
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -26,12 +28,14 @@ type bench struct {
 	store    *sqlite.Store
 	first    *sqlite.Queue
 	retry    *sqlite.Queue
+	files    *disk.Files
+	dispatch *dispatch.Handler
 	handlers map[string]lambda.Handler
 }
 
 // invoke runs the handler on the fixture and prints its answer, the requests
-// it made, and where the deliveries stand. For deliver and sweep, the fixtures
-// of dispatch are run first, so that there are deliveries.
+// it made, and where the deliveries stand. For all but dispatch its fixtures are
+// run first, so that there are deliveries; for export there are records too.
 func invoke(ctx context.Context, folder, fn, event string, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "jobhook-invoke-")
 	if err != nil {
@@ -50,7 +54,7 @@ func open(ctx context.Context, dir string, out io.Writer) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{}
+	b := &bench{files: disk.New(filepath.Join(dir, "files"))}
 	if b.store, err = sqlite.Open(ctx, dir, sqlite.Options{Sealer: key}); err != nil {
 		return nil, err
 	}
@@ -61,10 +65,12 @@ func open(ctx context.Context, dir string, out io.Writer) (*bench, error) {
 	if b.retry, err = b.store.OpenQueue(ctx, "retry", options); err != nil {
 		return nil, err
 	}
+	b.dispatch = &dispatch.Handler{Store: b.store, Queue: b.first}
 	b.handlers = map[string]lambda.Handler{
-		"dispatch": lambda.NewHandler((&dispatch.Handler{Store: b.store, Queue: b.first}).Handle),
+		"dispatch": lambda.NewHandler(b.dispatch.Handle),
 		"deliver":  lambda.NewHandler((&deliver.Handler{Store: b.store, Queue: b.first, Retry: b.retry, Sender: &printer{out: out}}).Handle),
 		"sweep":    lambda.NewHandler((&sweep.Handler{Store: b.store, Queue: b.retry, Horizon: time.Minute}).Handle),
+		"export":   lambda.NewHandler((&export.Handler{Files: b.files, Store: b.store, Jobs: b.store, Dispatch: b.dispatch}).Handle),
 	}
 	return b, nil
 }
@@ -78,7 +84,7 @@ func (b *bench) close() error {
 func (b *bench) run(ctx context.Context, folder, fn, event string, out io.Writer) error {
 	handler, ok := b.handlers[fn]
 	if !ok {
-		return fmt.Errorf("there is no handler %q; use FN=dispatch, deliver or sweep", fn)
+		return fmt.Errorf("there is no handler %q; use FN=dispatch, deliver, sweep or export", fn)
 	}
 	payload, err := world.Payload(folder, event)
 	if err != nil {
@@ -92,12 +98,17 @@ func (b *bench) run(ctx context.Context, folder, fn, event string, out io.Writer
 			return err
 		}
 	}
+	if fn == "export" {
+		if err := b.upload(ctx, payload); err != nil {
+			return err
+		}
+	}
 	answer, err := handler.Invoke(ctx, payload)
 	if err != nil {
 		return fmt.Errorf("%s: %w", fn, err)
 	}
 	fmt.Fprintf(out, "%s answered %s\n", fn, answer)
-	return b.show(ctx, out)
+	return errors.Join(b.show(ctx, out), b.showFiles(ctx, out))
 }
 
 func (b *bench) dispatchAll(ctx context.Context, folder string) error {
@@ -115,7 +126,7 @@ func (b *bench) dispatchAll(ctx context.Context, folder string) error {
 
 func (b *bench) show(ctx context.Context, out io.Writer) error {
 	for _, account := range []string{"acme", "unknown"} {
-		list, err := b.store.Deliveries(ctx, webhook.Filter{Account: account, Limit: webhook.MaxPage})
+		list, _, err := b.store.Deliveries(ctx, webhook.Filter{Account: account, Limit: webhook.MaxPage})
 		if err != nil {
 			return err
 		}

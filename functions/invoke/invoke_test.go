@@ -44,9 +44,21 @@ func TestADeliveryIsPrintedAsItWouldBeSent(t *testing.T) {
 	}
 }
 
+func TestAnExportShowsItsFiles(t *testing.T) {
+	var out bytes.Buffer
+	if err := invoke(t.Context(), fixtures, "export", "export-one", &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`{"batchItemFailures":null}`, "bytes results/", "_All_Pages.zip"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("output lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
 func TestAWrongNameIsAnsweredWithTheRightOnes(t *testing.T) {
 	var out bytes.Buffer
-	if err := invoke(t.Context(), fixtures, "export", "deliver-one", &out); err == nil || !strings.Contains(err.Error(), "dispatch, deliver or sweep") {
+	if err := invoke(t.Context(), fixtures, "exports", "deliver-one", &out); err == nil || !strings.Contains(err.Error(), "dispatch, deliver, sweep or export") {
 		t.Errorf("unknown handler: %v", err)
 	}
 	if err := invoke(t.Context(), fixtures, "deliver", "nothing", &out); err == nil || !strings.Contains(err.Error(), "deliver-one") {

@@ -21,6 +21,8 @@ type options struct {
 	Durability    string        `default:"power" enum:"power,process" env:"JOBHOOK_DURABILITY" help:"What an acknowledged write survives: power (loss), or only a killed process."`
 	Retention     time.Duration `default:"720h" env:"JOBHOOK_RETENTION" help:"How long deliveries and their attempts are kept, at least 1h."`
 	MaxInFlight   int           `default:"4096" env:"JOBHOOK_MAX_IN_FLIGHT" help:"Batches of attempts in flight, for first attempts and for retries each."`
+	Rate          int           `env:"JOBHOOK_RATE" placeholder:"N" help:"Requests to the API a second, for each key, or for an account's keys together. Default: 100 for accounts, no limit for others."`
+	CORSOrigins   []string      `name:"cors-origin" env:"JOBHOOK_CORS_ORIGINS" placeholder:"ORIGIN" help:"Web pages that may call the API from a browser, such as https://app.example.com. Default: none."`
 	ShutdownGrace time.Duration `default:"20s" env:"JOBHOOK_SHUTDOWN_GRACE" help:"How long a stop waits for requests and attempts under way."`
 	LogLevel      string        `default:"info" enum:"debug,info,warn,error" env:"JOBHOOK_LOG_LEVEL" help:"Least severe log lines to print."`
 	LogFormat     string        `default:"json" enum:"json,text" env:"JOBHOOK_LOG_FORMAT" help:"Form of the log lines, on standard error."`
@@ -69,6 +71,14 @@ func (o options) check() error {
 	}
 	if o.MaxInFlight < 1 {
 		all = append(all, fmt.Errorf("--max-in-flight %d: allow at least 1", o.MaxInFlight))
+	}
+	if o.Rate < 0 {
+		all = append(all, fmt.Errorf("--rate %d: write requests a second, or leave it out", o.Rate))
+	}
+	for _, origin := range o.CORSOrigins {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https" {
+			all = append(all, fmt.Errorf("--cors-origin %q: write scheme and host only, such as https://app.example.com", origin))
+		}
 	}
 	if o.ShutdownGrace < 0 {
 		all = append(all, fmt.Errorf("--shutdown-grace %s: write a duration such as 20s", o.ShutdownGrace))

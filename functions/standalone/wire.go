@@ -21,8 +21,12 @@ import (
 	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/demo"
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
+	"github.com/jobhook/jobhook/functions/internal/export"
 	"github.com/jobhook/jobhook/functions/internal/host"
+	"github.com/jobhook/jobhook/functions/internal/resend"
+	"github.com/jobhook/jobhook/functions/internal/site"
 	"github.com/jobhook/jobhook/functions/internal/sweep"
+	"github.com/jobhook/jobhook/shared/disk"
 	"github.com/jobhook/jobhook/shared/httpsend"
 	"github.com/jobhook/jobhook/shared/keyfile"
 	"github.com/jobhook/jobhook/shared/sqlite"
@@ -34,12 +38,21 @@ const (
 	lockFile     = "lock"
 	sealFile     = "secrets.key"
 	operatorFile = "operator.key"
+	filesFolder  = "files" // uploads and results
 )
 
 // What a message may cost before it is taken for a defect of ours.
 const (
 	visibility  = 2 * time.Minute // six times the longest request and more
 	maxReceives = 1000            // more than the waits and attempts of any schedule
+)
+
+// Exports take as long as their records need, so their messages stay hidden for
+// longer than that; a failed one is brought back by its handler.
+const (
+	exportVisibility = 2 * time.Hour
+	exportReceives   = 10
+	exportsAtOnce    = 1 // each uses a processor
 )
 
 // wire puts the product together and runs it until ctx ends.
@@ -86,9 +99,11 @@ func lockFolder(folder string) (unlock func(), err error) {
 type process struct {
 	log   *slog.Logger
 	store *sqlite.Store
+	files *disk.Files
 	first *sqlite.Queue
 	retry *sqlite.Queue
-	key   string // the operator's
+	asked *sqlite.Queue // for exports
+	key   string        // the operator's
 	crew  *crew.Crew
 	host  *host.Host
 	api   http.Handler
@@ -99,7 +114,7 @@ func open(ctx context.Context, o options, log *slog.Logger) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{log: log, crew: crew.New()}
+	p := &process{log: log, crew: crew.New(), files: disk.New(filepath.Join(o.Data, filesFolder))}
 	p.store, err = sqlite.Open(ctx, o.Data, sqlite.Options{Durability: sqlite.Durability(o.Durability), Sealer: key, Log: log})
 	if err != nil {
 		return nil, err
@@ -131,7 +146,10 @@ func (p *process) openQueues(ctx context.Context) (err error) {
 	if p.first, err = p.store.OpenQueue(ctx, "first", options); err != nil {
 		return err
 	}
-	p.retry, err = p.store.OpenQueue(ctx, "retry", options)
+	if p.retry, err = p.store.OpenQueue(ctx, "retry", options); err != nil {
+		return err
+	}
+	p.asked, err = p.store.OpenQueue(ctx, "export", sqlite.QueueOptions{Visibility: exportVisibility, MaxReceives: exportReceives})
 	return err
 }
 
@@ -144,18 +162,37 @@ func (p *process) assemble(o options) {
 			Store: p.store, Queue: queue, Retry: retry, Sender: client, PublicURL: o.PublicURL, Health: health, Crew: p.crew, Log: p.log,
 		}}
 	}
+	dispatch := &dispatch.Handler{
+		Store: p.store, Queue: p.first, Exports: p.asked, Pace: &dispatch.Pace{}, Retention: o.Retention, Log: p.log,
+	}
 	p.host = &host.Host{
 		Feed:     p.store,
-		Dispatch: &dispatch.Handler{Store: p.store, Queue: p.first, Retention: o.Retention, Log: p.log},
-		Lanes:    []host.Lane{lane("first", p.first, p.retry), lane("retry", p.retry, nil)},
-		Sweep:    &sweep.Handler{Store: p.store, Queue: p.retry, Horizon: 2 * host.DefaultSweepEvery, Log: p.log},
-		Grace:    o.ShutdownGrace, MaxBatches: o.MaxInFlight, Log: p.log,
+		Dispatch: dispatch,
+		Lanes:    []host.Lane{lane("first", p.first, p.retry), lane("retry", p.retry, nil), p.exports(dispatch)},
+		Sweep: &sweep.Handler{
+			Store: p.store, Queue: p.retry, Horizon: 2 * host.DefaultSweepEvery, Log: p.log,
+			Resends: p.store, Resender: &resend.Sender{Store: p.store, Queue: p.retry, PublicURL: o.PublicURL, Log: p.log},
+		},
+		Grace: o.ShutdownGrace, MaxBatches: o.MaxInFlight, Log: p.log,
 	}
-	config := api.Config{Store: p.store, Retry: p.retry, PublicURL: o.PublicURL, Version: api.Version, Log: p.log}
+	config := api.Config{
+		Retry: p.retry, Sender: client, Local: p.files, MaxUpload: maxUpload,
+		PublicURL: o.PublicURL, Rate: o.Rate, CORSOrigins: o.CORSOrigins, Version: api.Version, Log: p.log,
+	}
 	if !o.AllowPrivate {
 		config.RefusedHost = httpsend.RefusedHost
 	}
-	p.api = api.New(config)
+	p.api = site.New(p.store, p.files, config)
+}
+
+// maxUpload bounds one part of an upload: what a connection can send in time.
+const maxUpload = 5 << 30
+
+// exports is the lane of exports.
+func (p *process) exports(d *dispatch.Handler) host.Lane {
+	return host.Lane{Name: "export", Queue: p.asked, MaxBatches: exportsAtOnce, MaxMessages: 1, Handler: &export.Handler{
+		Files: p.files, Store: p.store, Jobs: p.store, Dispatch: d, Queue: p.asked, Log: p.log,
+	}}
 }
 
 // maxSockets leaves a quarter of the files that we may open to the database
@@ -189,6 +226,7 @@ func (p *process) run(ctx context.Context, o options) error {
 	defer wait.Wait()
 	wait.Go(func() { tuneMemory(ctx) })
 	wait.Go(func() { p.host.Run(ctx) })
+	wait.Go(func() { p.cleanFiles(ctx, o.Retention) })
 	served := make(chan error, 1)
 	wait.Go(func() { served <- server.Serve(listener); stop() })
 	p.log.Info("server.started", "addr", listener.Addr().String(), "data", o.Data, "version", api.Version)
@@ -216,7 +254,7 @@ func (p *process) demo(ctx context.Context, o options, url string) error {
 
 func (p *process) close() error {
 	p.crew.Close()
-	for _, q := range []*sqlite.Queue{p.first, p.retry} {
+	for _, q := range []*sqlite.Queue{p.first, p.retry, p.asked} {
 		if q != nil {
 			q.Close()
 		}

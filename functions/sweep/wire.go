@@ -6,15 +6,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
 	"github.com/jobhook/jobhook/functions/internal/lambdahost"
 	"github.com/jobhook/jobhook/functions/internal/logline"
 	"github.com/jobhook/jobhook/functions/internal/metrics"
+	"github.com/jobhook/jobhook/functions/internal/resend"
 	"github.com/jobhook/jobhook/functions/internal/sweep"
 	"github.com/jobhook/jobhook/shared/awsenv"
 	"github.com/jobhook/jobhook/shared/dynamo"
@@ -38,7 +37,7 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	r := setting.NewReader(getenv)
 	tables := dynamo.Options{Deliveries: r.Need(setting.Deliveries), Jobs: r.Text(setting.Jobs)}
 	first, retry, stage := r.URL(setting.FirstQueue), r.URL(setting.RetryQueue), r.Need(setting.Stage)
-	bucket, retention, level := r.Need(setting.Failures), r.Retention(), r.LogLevel()
+	bucket, retention, level, exports := r.Need(setting.Failures), r.Retention(), r.LogLevel(), r.Text(setting.ExportQueue)
 	attributes := setting.Parse(r, setting.Attributes, dispatch.ParseAttributes)
 	if err := r.Err(); err != nil {
 		return lambdahost.Function{}, err
@@ -51,19 +50,19 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	store := dynamo.New(tables)
 	messages := sqs.NewFromConfig(config)
 	counts := metrics.New(os.Stdout, stage, "sweep")
+	replay := &dispatch.Handler{Store: store, Queue: sqsqueue.New(messages, first), Attributes: attributes, Retention: retention, Log: log}
+	if exports != "" {
+		replay.Exports = sqsqueue.New(messages, exports)
+	}
+	rings := sqsqueue.New(messages, retry)
 	handler := &sweep.Handler{
-		Store: store, Queue: sqsqueue.New(messages, retry), Horizon: horizon, Metrics: counts, Log: log,
-		Failures: s3files.New(s3Client(config), bucket).Folder(failuresPrefix, maxFailure),
+		Store: store, Queue: rings, Horizon: horizon, Metrics: counts, Log: log,
+		Resends: store, Resender: &resend.Sender{Store: store, Queue: rings, Log: log},
+		Failures: s3files.New(s3files.Client(config), bucket).Folder(failuresPrefix, maxFailure),
 		// Without metrics of its own: what is replayed is hours old, and would be taken for the lag of today.
-		Dispatch: &dispatch.Handler{Store: store, Queue: sqsqueue.New(messages, first), Attributes: attributes, Retention: retention, Log: log},
+		Dispatch: replay,
 	}
 	return lambdahost.Function{Handler: lambdahost.Guard(answering(handler), calls.CloseIdle)}, nil
-}
-
-// s3Client names the bucket in the path where tests have a server of their own,
-// whose name has no further names below it.
-func s3Client(config aws.Config) *s3.Client {
-	return s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil })
 }
 
 // answering gives the handler an answer, as Guard expects one: nobody reads it.

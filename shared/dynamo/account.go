@@ -3,6 +3,7 @@ package dynamo
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -19,15 +20,25 @@ const (
 	attrScope   = "scope"
 	attrHash    = "hash"
 	attrRevoked = "revoked"
+	attrQuotas  = "quotas"
 )
 
 // PutAccount creates an account or replaces its settings. When it was created
 // is kept.
 func (s *Store) PutAccount(ctx context.Context, a webhook.Account) error {
+	defer s.quotas.forget(a.ID)
 	next := item{}.text(attrName, a.Name).time(attrUpdated, a.UpdatedAt)
+	if a.Quotas != (webhook.Quotas{}) {
+		b, err := json.Marshal(quotasRow(a.Quotas))
+		if err != nil {
+			return wrap(err, "account %s: quotas", a.ID)
+		}
+		next.text(attrQuotas, string(b))
+	}
 	c := newChange()
-	c.to(attrName, next)
-	c.to(attrUpdated, next)
+	for _, name := range []string{attrName, attrUpdated, attrQuotas} {
+		c.to(name, next)
+	}
 	created := c.name(attrCreated)
 	c.set = append(c.set, created+" = if_not_exists("+created+", "+c.value(number(micros(a.CreatedAt)))+")")
 	_, err := s.db.UpdateItem(ctx, s.update(accountKey(a.ID), c, ""))
@@ -40,7 +51,49 @@ func (s *Store) Account(ctx context.Context, id string) (webhook.Account, error)
 	if err != nil {
 		return webhook.Account{}, wrap(err, "account %s", id)
 	}
-	return webhook.Account{ID: id, Name: i.getText(attrName), CreatedAt: i.getTime(attrCreated), UpdatedAt: i.getTime(attrUpdated)}, nil
+	q, err := decodeQuotas(i)
+	return webhook.Account{
+		ID: id, Name: i.getText(attrName), Quotas: q, CreatedAt: i.getTime(attrCreated), UpdatedAt: i.getTime(attrUpdated),
+	}, wrap(err, "account %s: quotas", id)
+}
+
+// quotasRow is what an account may use, as it is stored.
+type quotasRow struct {
+	Endpoints       int  `json:"endpoints,omitempty"`
+	RequestRate     int  `json:"request_rate,omitempty"`
+	EventsPerMinute int  `json:"events_per_minute,omitempty"`
+	RetentionDays   int  `json:"retention_days,omitempty"`
+	Retries         *int `json:"retries,omitempty"`
+}
+
+func decodeQuotas(i item) (webhook.Quotas, error) {
+	stored := i.getText(attrQuotas)
+	if stored == "" {
+		return webhook.Quotas{}, nil
+	}
+	var r quotasRow
+	err := json.Unmarshal([]byte(stored), &r)
+	return webhook.Quotas(r), err
+}
+
+// quotasFor is how long an account's quotas, or that there is no such account,
+// are taken for what they were.
+const quotasFor = time.Minute
+
+// Quotas returns what an account may use, as it was up to a minute ago; zero
+// for an unknown account.
+func (s *Store) Quotas(ctx context.Context, account string) (webhook.Quotas, error) {
+	now := s.now()
+	q, writes, ok := s.quotas.get(account, now)
+	if ok {
+		return q, nil
+	}
+	a, err := s.Account(ctx, account)
+	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+		return webhook.Quotas{}, err
+	}
+	s.quotas.put(account, a.Quotas, now.Add(quotasFor), writes)
+	return a.Quotas, nil
 }
 
 // PutKey stores an API key: once by its id, once among those of its account.
@@ -87,27 +140,61 @@ func decodeKey(id string, i item) webhook.Key {
 	}
 }
 
-// RevokeKey makes a key of the account invalid from the given time on. It
-// returns webhook.ErrNotFound for a key that is none of the account's.
+// RevokeKey makes a key of the account invalid from the given time on, unless
+// it already is from an earlier one. It returns webhook.ErrNotFound for a key
+// that is none of the account's.
 func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time) error {
 	next := item{}.time(attrRevoked, at)
 	writes := make([]types.TransactWriteItem, 0, 2)
 	for _, k := range keysOfKey(webhook.Key{ID: id, Account: account}) {
 		c := newChange()
 		c.to(attrRevoked, next)
-		writes = append(writes, inTransaction(s.update(k, c, "attribute_exists(pk)")))
+		revoked := c.name(attrRevoked)
+		w := inTransaction(s.update(k, c, "attribute_exists(pk) AND (attribute_not_exists("+revoked+") OR "+revoked+" > "+c.value(next[attrRevoked])+")"))
+		w.Update.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+		writes = append(writes, w)
 	}
 	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
-	if isConditionOf(err) {
+	switch {
+	case isConditionOf(err) && endsEarlier(err):
+		return nil
+	case isConditionOf(err):
 		err = webhook.ErrNotFound
 	}
 	return wrap(err, "key %s: revoke", id)
 }
 
+// endsEarlier tells whether a transaction that was to revoke a key found it
+// there at each of its places: it has an end already.
+func endsEarlier(err error) bool {
+	var canceled *types.TransactionCanceledException
+	if !errors.As(err, &canceled) {
+		return false
+	}
+	for n, reason := range canceled.CancellationReasons {
+		if isConditionAt(canceled, n) && len(reason.Item) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // isConditionOf tells whether a transaction was refused by one of its conditions.
 func isConditionOf(err error) bool {
 	var canceled *types.TransactionCanceledException
-	return errors.As(err, &canceled) && slices.ContainsFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool {
-		return r.Code != nil && *r.Code == "ConditionalCheckFailed"
-	})
+	if !errors.As(err, &canceled) {
+		return false
+	}
+	for n := range canceled.CancellationReasons {
+		if isConditionAt(canceled, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// isConditionAt tells whether it was the condition of the n-th write.
+func isConditionAt(canceled *types.TransactionCanceledException, n int) bool {
+	reasons := canceled.CancellationReasons
+	return n < len(reasons) && reasons[n].Code != nil && *reasons[n].Code == "ConditionalCheckFailed"
 }

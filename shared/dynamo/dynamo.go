@@ -1,5 +1,6 @@
 // Package dynamo keeps accounts, endpoints, job records, events, deliveries
-// and attempts in two DynamoDB tables.
+// and attempts in two DynamoDB tables, and what the API needs besides: result
+// sets, bulk resends, and requests that are to be done once.
 //
 // The deliveries table is written as little as can be, since a write unit is
 // the dearest part of a webhook. Dispatch writes one item for an event: its
@@ -44,7 +45,8 @@ type Store struct {
 	eventually bool
 	now        func() time.Time
 	log        *slog.Logger
-	endpoints  endpointCache
+	endpoints  recent[[]knownEndpoint]
+	quotas     recent[webhook.Quotas]
 	planned    plannedSet
 	inserts    inserts
 	stats      pendingStats

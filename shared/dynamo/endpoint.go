@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,7 +42,8 @@ type endpointRow struct {
 	Policy       webhook.PolicyPatch `json:"policy"`
 	Status       string              `json:"status"`
 	StatusReason string              `json:"status_reason,omitempty"`
-	Created      int                 `json:"created"` // microseconds
+	OldUntil     int                 `json:"old_until,omitempty"` // microseconds, like those below
+	Created      int                 `json:"created"`
 	Updated      int                 `json:"updated"`
 }
 
@@ -59,48 +59,6 @@ type knownEndpoint struct {
 // endpointsFor is how long Load takes the endpoints of an account for what
 // they were: a change by another process is seen so much later.
 const endpointsFor = 5 * time.Second
-
-// maxCachedAccounts bounds the cache; when it is full it starts anew.
-const maxCachedAccounts = 1_000
-
-// endpointCache keeps the endpoints of accounts that are being served.
-type endpointCache struct {
-	mu       sync.Mutex
-	accounts map[string]cachedList
-	writes   int // rises with every write of this process
-}
-
-type cachedList struct {
-	list  []knownEndpoint
-	until time.Time
-}
-
-func (c *endpointCache) get(account string, now time.Time) (list []knownEndpoint, writes int, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	cached, ok := c.accounts[account]
-	return cached.list, c.writes, ok && now.Before(cached.until)
-}
-
-// put keeps a list unless something was written since it was read.
-func (c *endpointCache) put(account string, list []knownEndpoint, until time.Time, writes int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.writes != writes {
-		return
-	}
-	if c.accounts == nil || len(c.accounts) >= maxCachedAccounts {
-		c.accounts = map[string]cachedList{}
-	}
-	c.accounts[account] = cachedList{list, until}
-}
-
-func (c *endpointCache) forget(account string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.writes++
-	delete(c.accounts, account)
-}
 
 // readEndpoints reads the account's endpoints for the cache, which keeps a list
 // unless secrets in it could not be opened.
@@ -142,7 +100,7 @@ func (s *Store) decodeEndpoint(ctx context.Context, account string, i item) (e k
 	e.Endpoint = webhook.Endpoint{
 		ID: id, Account: account, URL: r.URL, Format: r.Format, Default: r.Default, Types: r.Types, Policy: r.Policy,
 		Status: webhook.EndpointStatus(r.Status), StatusReason: r.StatusReason,
-		CreatedAt: fromMicros(r.Created), UpdatedAt: fromMicros(r.Updated),
+		OldUntil: fromMicros(r.OldUntil), CreatedAt: fromMicros(r.Created), UpdatedAt: fromMicros(r.Updated),
 	}
 	e.health = webhook.Health{
 		Endpoint: id, State: webhook.HealthState(i.getText(attrHealth)), Since: i.getTime(attrHealthSince), Reason: i.getText(attrHealthReason),
@@ -296,7 +254,7 @@ func (s *Store) Disable(ctx context.Context, account, endpoint, url, reason stri
 func (c *change) endpoint(old knownEndpoint, e webhook.Endpoint) (condition string, err error) {
 	data, err := json.Marshal(endpointRow{
 		URL: e.URL, Format: e.Format, Default: e.Default, Types: e.Types, Policy: e.Policy, Status: string(e.Status),
-		StatusReason: e.StatusReason, Created: micros(e.CreatedAt), Updated: micros(e.UpdatedAt),
+		StatusReason: e.StatusReason, OldUntil: micros(e.OldUntil), Created: micros(e.CreatedAt), Updated: micros(e.UpdatedAt),
 	})
 	next := item{}.text(attrData, string(data)).int(attrVersion, old.version+1)
 	c.to(attrData, next)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -435,6 +436,54 @@ func TestAJobChangedDirectlyMeanwhileIsReadAgain(t *testing.T) {
 	same(t, "statuses that the writer saw", seen, []job.Status{"pending", "processing"})
 }
 
+func TestAnAttributeThatThePlatformWritesMeanwhileStays(t *testing.T) {
+	s, _, o := openWired(t, nil)
+	const base = `{"id":"j1","account":"acme","kind":"batch","run":1,"status":"idle","searches_completed":1`
+	write := func(record string, meanwhile func()) {
+		t.Helper()
+		_, _, err := s.WriteJob(t.Context(), "j1", job.KindBatch, func(*job.Job) (job.Job, error) {
+			meanwhile()
+			return job.Decode([]byte(record))
+		})
+		check(t, err)
+	}
+	write(base+`,"notes":"x"}`, func() {})
+	write(base+`,"result_set":{"id":1,"token":"t"}}`, func() {
+		_, err := o.Client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName:        &o.Jobs,
+			Key:              map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "j1"}, "kind": &types.AttributeValueMemberS{Value: "batch"}},
+			UpdateExpression: aws.String("SET searches_completed = :n"), ExpressionAttributeValues: map[string]types.AttributeValue{":n": &types.AttributeValueMemberN{Value: "2"}},
+		})
+		check(t, err)
+	})
+	list, err := s.JobsByID(t.Context(), "j1")
+	check(t, err)
+	same(t, "jobs", len(list), 1)
+	b, err := list[0].Batch()
+	check(t, err)
+	same(t, "searches", b.SearchesCompleted, 2)
+	if b.ResultSet == nil || b.ResultSet.Token != "t" || strings.Contains(string(list[0].Record), "notes") {
+		t.Errorf("record %s, want the result set, and no notes", list[0].Record)
+	}
+}
+
+func TestAJobThatChangesMuchIsWrittenWhole(t *testing.T) {
+	s, _, _ := openWired(t, nil)
+	for _, prefix := range []string{"a", "b"} {
+		record := `{"id":"j1","account":"acme","kind":"async","run":1,"status":"pending"`
+		for i := range 200 {
+			record += fmt.Sprintf(`,"%s%d":%d`, prefix, i, i)
+		}
+		_, _, err := s.WriteJob(t.Context(), "j1", job.KindAsync, func(*job.Job) (job.Job, error) { return job.Decode([]byte(record + "}")) })
+		check(t, err)
+	}
+	list, err := s.JobsByID(t.Context(), "j1")
+	check(t, err)
+	if record := string(list[0].Record); !strings.Contains(record, `"b199":199`) || strings.Contains(record, `"a0"`) {
+		t.Errorf("record %.200s", record)
+	}
+}
+
 func TestWhereThePlatformKeepsItsJobsThereAreNone(t *testing.T) {
 	s, _, _ := openWired(t, func(o *dynamo.Options) { o.Jobs = "" })
 	if _, _, err := s.WriteJob(t.Context(), "j1", job.KindAsync, func(*job.Job) (job.Job, error) { return job.Job{}, nil }); !errors.Is(err, dynamo.ErrNoJobs) {
@@ -479,9 +528,10 @@ func TestWhatDynamoDBRemovesFirstBringsNothingBack(t *testing.T) {
 		}
 	}
 	now = time.Unix(last, 0)
-	list, err := s.Deliveries(t.Context(), webhook.Filter{Account: "acme", Limit: 10})
+	list, next, err := s.Deliveries(t.Context(), webhook.Filter{Account: "acme", Limit: 10})
 	check(t, err)
 	same(t, "deliveries", list, nil)
+	same(t, "cursor", next, "")
 }
 
 // TestFirstOutcomesOfABatchShareARequest records many at once. One that has a

@@ -104,9 +104,24 @@ const (
 // key names an item of the deliveries table.
 type key struct{ pk, sk string }
 
+// maxPK and maxSK are how many bytes DynamoDB takes for the keys.
+const (
+	maxPK = 2048
+	maxSK = 1024
+)
+
+// fits tells whether there can be such an item: callers' ids may be anything.
+func (k key) fits() bool { return len(k.pk) <= maxPK && len(k.sk) <= maxSK }
+
 func (k key) item() item { return item{attrPK: text(k.pk), attrSK: text(k.sk)} }
 
 func (i item) key() key { return key{i.getText(attrPK), i.getText(attrSK)} }
+
+// gone tells whether DynamoDB may have removed the item, or may at any moment.
+func (i item) gone(now time.Time) bool {
+	_, ok := i[attrTTL]
+	return ok && i.getInt(attrTTL) < int(now.Unix())
+}
 
 // ttl lets DynamoDB remove the item some time after t.
 func (i item) ttl(t time.Time) item {

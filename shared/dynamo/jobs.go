@@ -118,16 +118,50 @@ func (s *Store) writeJob(ctx context.Context, old item, next job.Job) error {
 		return err
 	}
 	i[jobRevision] = number(old.getInt(jobRevision) + 1)
+	if err := s.storeJob(ctx, old, i); err != nil {
+		if _, ok := refused(err); ok {
+			return errChanged
+		}
+		return err
+	}
+	return nil
+}
+
+// maxJobChanges is how many attributes an update names: DynamoDB takes
+// expressions of 4 KB.
+const maxJobChanges = 100
+
+// storeJob writes what differs, so that an attribute which the platform writes
+// at the same moment stays; a new job, and one that differs much, whole.
+func (s *Store) storeJob(ctx context.Context, old, next item) error {
 	c := newChange()
-	in := &dynamodb.PutItemInput{TableName: &s.jobs, Item: i, ConditionExpression: aws.String(c.unchangedJob(old))}
-	in.ExpressionAttributeNames = c.names
-	if len(c.values) > 0 {
-		in.ExpressionAttributeValues = c.values
+	var changed []string
+	for name := range next {
+		if before, ok := old[name]; !ok || !sameValue(before, next[name]) {
+			changed = append(changed, name)
+		}
 	}
-	_, err = s.db.PutItem(ctx, in)
-	if _, ok := refused(err); ok {
-		return errChanged
+	for name := range old {
+		if _, ok := next[name]; !ok {
+			changed = append(changed, name)
+		}
 	}
+	if old == nil || len(changed) > maxJobChanges {
+		in := &dynamodb.PutItemInput{TableName: &s.jobs, Item: next, ConditionExpression: aws.String(c.unchangedJob(old))}
+		in.ExpressionAttributeNames = c.names
+		if len(c.values) > 0 {
+			in.ExpressionAttributeValues = c.values
+		}
+		_, err := s.db.PutItem(ctx, in)
+		return err
+	}
+	for _, name := range changed {
+		c.to(name, next)
+	}
+	in := &dynamodb.UpdateItemInput{TableName: &s.jobs, Key: item{jobID: next[jobID], jobKind: next[jobKind]},
+		UpdateExpression: c.expression(), ConditionExpression: aws.String(c.unchangedJob(old))}
+	in.ExpressionAttributeNames, in.ExpressionAttributeValues = c.names, c.values
+	_, err := s.db.UpdateItem(ctx, in)
 	return err
 }
 
@@ -162,17 +196,11 @@ const (
 
 // JobsByID returns the jobs with an id, at most one of each kind.
 func (s *Store) JobsByID(ctx context.Context, id string) (list []job.Job, err error) {
-	if s.jobs == "" {
-		return nil, nil
-	}
-	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
-		TableName: &s.jobs, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("id = :id"),
-		ExpressionAttributeValues: item{":id": text(id)},
-	})
+	items, err := s.jobItems(ctx, id)
 	if err != nil {
 		return nil, wrap(err, "job %s", id)
 	}
-	for _, i := range out.Items {
+	for _, i := range items {
 		j, err := decodeJob(i)
 		if err != nil {
 			return nil, err
@@ -180,6 +208,20 @@ func (s *Store) JobsByID(ctx context.Context, id string) (list []job.Job, err er
 		list = append(list, j)
 	}
 	return list, nil
+}
+
+func (s *Store) jobItems(ctx context.Context, id string) ([]map[string]types.AttributeValue, error) {
+	if s.jobs == "" || id == "" || len(id) > maxPK {
+		return nil, nil
+	}
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.jobs, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("id = :id"),
+		ExpressionAttributeValues: item{":id": text(id)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out.Items, nil
 }
 
 // maxPageBytes is the size of the records from which on a page of jobs ends:

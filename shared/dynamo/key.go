@@ -3,6 +3,7 @@ package dynamo
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"strconv"
@@ -17,7 +18,7 @@ import (
 //
 //	d#<account>#<shard>    events, and deliveries beside them
 //	t#<delivery>#<account> attempts of a delivery
-//	a#<account>            the account, its endpoints, its keys
+//	a#<account>            the account, its endpoints, its keys, its bulk resends
 //	k#<key>                a key, by its id
 //	e#<endpoint>           whose endpoint it is
 //	h#<account>            statistics
@@ -25,6 +26,10 @@ import (
 //	s#                     until when any URL is silent
 //	stopped                scraping jobs that are to be shelved, by the time they stopped
 //	stopped#<job>          when a job stopped last
+//	rs#<hash of a job>     its result sets, and apart from them their downloads
+//	resends                bulk resends that are running, of all accounts
+//	once#<hash>            a request that is to be done once
+//	link#<link>            a link into the portal
 const (
 	prefixDeliveries = "d#"
 	prefixAttempts   = "t#"
@@ -34,6 +39,10 @@ const (
 	prefixStats      = "h#"
 	prefixSilence    = "s#"
 	stoppedPK        = "stopped"
+	prefixResultSets = "rs#"
+	resendsPK        = "resends"
+	prefixOnce       = "once#"
+	prefixLink       = "link#"
 )
 
 // Sort keys.
@@ -42,7 +51,10 @@ const (
 	skDefault  = "default" // names the account's default endpoint
 	skEndpoint = "endpoint#"
 	skKey      = "key#"
-	skOnly     = "-" // of partitions with one item
+	skResend   = "resend#"
+	skSet      = "set#"
+	skDownload = "get#" // apart from the sets, so that a list of those does not read them
+	skOnly     = "-"    // of partitions with one item
 )
 
 // shards is how many partitions hold the deliveries of one account: each takes
@@ -112,6 +124,23 @@ func ownerKey(endpoint string) key { return key{prefixOwner + endpoint, skOnly} 
 func keyKey(id string) key { return key{prefixKey + id, skOnly} }
 
 func accountsKeyKey(account, id string) key { return key{prefixAccount + account, skKey + id} }
+
+func resendKey(account, id string) key { return key{prefixAccount + account, skResend + id} }
+
+// runningKey is where a resend stands while it runs. No id has a space.
+func runningKey(account, id string) key { return key{resendsPK, id + " " + account} }
+
+func onceKey(id string) key { return key{prefixOnce + id, skOnly} }
+
+func linkKey(id string) key { return key{prefixLink + id, skOnly} }
+
+// resultSetKey pads the run, so that runs sort as they count.
+func resultSetKey(jobHash string, run int) key {
+	return key{prefixResultSets + jobHash, fmt.Sprintf("%s%019d", skSet, run)}
+}
+
+// downloads begins the sort keys of a set's downloads, beside the set.
+func (k key) downloads() string { return skDownload + k.sk[len(skSet):] + "#" }
 
 func lastStop(job string) key { return key{stoppedPK + "#" + job, skOnly} }
 

@@ -1,15 +1,11 @@
 package dynamo
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -50,22 +46,14 @@ func (s *Store) event(ctx context.Context, account, id string) (webhook.Event, e
 	if err != nil {
 		return webhook.Event{}, err
 	}
-	if len(group) == 0 || !group[0].key().isEvent() {
-		return webhook.Event{}, webhook.ErrNotFound
-	}
-	w := walk{s: s, filter: webhook.Filter{Account: account}}
-	list, err := w.deliveries(group)
+	g, err := s.groupOf(account, group)
 	if err != nil {
 		return webhook.Event{}, err
 	}
-	if len(list) == 0 {
+	if !g.exists() {
 		return webhook.Event{}, webhook.ErrNotFound
 	}
-	e, err := decodeEvent(account, group[0])
-	if err != nil {
-		return webhook.Event{}, err
-	}
-	return e.whole()
+	return g.event.whole()
 }
 
 // Attempts returns the attempts of a delivery, the oldest first. It returns
@@ -108,264 +96,173 @@ func decodeAttempt(r webhook.Ref, i item) (webhook.Attempt, error) {
 }
 
 // Deliveries returns a page of an account's deliveries, those of the newest
-// job first. The account's partitions are read side by side, and no index: the
-// filters look at what is read. A filter by a job whose record is in the jobs
-// table reads that job's deliveries only.
-func (s *Store) Deliveries(ctx context.Context, f webhook.Filter) ([]webhook.Delivery, error) {
-	list, err := s.list(ctx, f)
-	return list, wrap(err, "deliveries of account %s", f.Account)
+// job first, and the cursor of the next page, empty at the end. The account's
+// partitions are read side by side, and no index: the filters look at what is
+// read, and a page ends when about 4 MB were, however few it has then. A filter
+// by an event, or by a job whose record is in the jobs table, reads little else.
+// A cursor that no list returned is webhook.ErrCursor.
+func (s *Store) Deliveries(ctx context.Context, f webhook.Filter) (list []webhook.Delivery, next string, err error) {
+	list, next, err = s.listDeliveries(ctx, f)
+	for _, d := range list {
+		s.planned.add(d.Ref())
+	}
+	return list, next, wrap(err, "deliveries of account %s", f.Account)
 }
 
-func (s *Store) list(ctx context.Context, f webhook.Filter) ([]webhook.Delivery, error) {
-	walks, err := s.walks(ctx, f)
+func (s *Store) listDeliveries(ctx context.Context, f webhook.Filter) ([]webhook.Delivery, string, error) {
+	before, err := positionOf(f.After, deliveryID, rowChars)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	err = inParallel(ctx, len(walks), func(ctx context.Context, i int) error { return walks[i].fill(ctx) })
-	var list []webhook.Delivery
-	for err == nil && len(list) < f.Limit {
-		first := slices.MaxFunc(walks, func(a, b *walk) int { return cmp.Compare(a.head(), b.head()) })
-		if first.head() == "" {
-			return list, nil
-		}
-		list = append(list, first.ready[0])
-		s.planned.add(first.ready[0].Ref())
-		first.ready = first.ready[1:]
-		err = first.fill(ctx)
-	}
-	return list, err
-}
-
-// walks begins one walk in each partition that may have what the filter wants.
-func (s *Store) walks(ctx context.Context, f webhook.Filter) ([]*walk, error) {
-	before := strings.TrimPrefix(f.After, deliveryID)
-	if before == "" {
-		before = afterAll
-	}
-	prefix, err := s.prefixOfJob(ctx, f)
+	parts, err := s.stretches(ctx, f.Account, f.JobID, f.EventID)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if prefix != "" {
-		return []*walk{{s: s, filter: f, pk: partition(f.Account, shardOf(prefix)), from: prefix, before: min(before, prefix+afterAll)}}, nil
-	}
-	walks := make([]*walk, shards)
-	for i := range walks {
-		walks[i] = &walk{s: s, filter: f, pk: partition(f.Account, i), before: before}
-	}
-	return walks, nil
-}
-
-// prefixOfJob begins the ids of all deliveries of the filter's job, if there
-// is one and its record says when it was created.
-func (s *Store) prefixOfJob(ctx context.Context, f webhook.Filter) (string, error) {
-	if f.JobID == "" || s.jobs == "" {
-		return "", nil
-	}
-	jobs, err := s.JobsByID(ctx, f.JobID)
-	if err != nil || len(jobs) != 1 {
-		return "", err
-	}
-	return webhook.TimePrefix(jobs[0].CreatedAt), nil
-}
-
-// walk goes through one partition, from the newest down.
-type walk struct {
-	s      *Store
-	filter webhook.Filter
-	pk     string
-	from   string // the walk ends there
-	before string // what was seen begins here
-	done   bool
-	items  []item             // read, not looked at
-	ready  []webhook.Delivery // looked at, not taken
-}
-
-// head is the id of the next delivery; empty at the end.
-func (w *walk) head() string {
-	if len(w.ready) == 0 {
-		return ""
-	}
-	return w.ready[0].ID
-}
-
-// fill sees that the next delivery is ready, if there is one.
-func (w *walk) fill(ctx context.Context) error {
-	for len(w.ready) == 0 {
-		group, err := w.group(ctx)
-		if err != nil || len(group) == 0 {
-			return err
-		}
-		if w.ready, err = w.deliveries(group); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// group takes the items of the next event: its rows, and after them, since it
-// goes down, the event itself.
-func (w *walk) group(ctx context.Context) (group []item, err error) {
-	for {
-		for len(w.items) > 0 {
-			if i := w.items[0]; len(group) > 0 && i.key().eventOf() != group[0].key().eventOf() {
-				return group, nil
-			}
-			group, w.items = append(group, w.items[0]), w.items[1:]
-			if last := group[len(group)-1]; last.key().isEvent() {
-				return group, nil
+	show := func(g eventGroup) (list []webhook.Delivery) {
+		for _, d := range g.deliveries {
+			if (f.After == "" || d.ID < f.After) && f.Wants(d) {
+				list = append(list, d)
 			}
 		}
-		if w.done {
-			return group, nil
-		}
-		if err := w.read(ctx); err != nil {
-			return nil, err
-		}
+		return list
 	}
+	all := webhook.Filter{Account: f.Account, After: f.After, Limit: f.Limit}
+	l := &merged[webhook.Delivery]{
+		s: s, account: f.Account, attributes: listed, pageSize: pageSize(f.Limit, f != all), show: show,
+		id:    func(d webhook.Delivery) string { return d.ID },
+		below: func(event string) string { return deliveryID + event + lowestTarget },
+	}
+	l.begin(parts, strings.TrimSuffix(before, lowestTarget))
+	return l.page(ctx, f.Limit)
 }
 
-// read reads the next items. Records are left out; they are paid for, but need
-// not travel.
-func (w *walk) read(ctx context.Context) error {
-	out, err := w.s.db.Query(ctx, &dynamodb.QueryInput{
-		TableName: &w.s.deliveries, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
-		KeyConditionExpression:    aws.String("pk = :pk AND sk BETWEEN :from AND :before"),
-		ExpressionAttributeValues: item{":pk": text(w.pk), ":from": text(w.from + " "), ":before": text(w.before)},
-		Limit:                     aws.Int32(w.pageSize()),
-		ProjectionExpression:      aws.String(listed), ExpressionAttributeNames: listedNames(),
-	})
+// Events returns a page of an account's events, those of the newest job first,
+// and the cursor of the next page, empty at the end. It reads as Deliveries
+// does. A page of large snapshots has fewer events than were asked for.
+func (s *Store) Events(ctx context.Context, f webhook.EventFilter) (list []webhook.Event, next string, err error) {
+	list, next, err = s.listEvents(ctx, f)
+	return list, next, wrap(err, "events of account %s", f.Account)
+}
+
+func (s *Store) listEvents(ctx context.Context, f webhook.EventFilter) ([]webhook.Event, string, error) {
+	before, err := positionOf(f.After, eventID, eventChars)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	for _, i := range out.Items {
-		if sk := item(i).getText(attrSK); sk < w.before { // BETWEEN takes in its end
-			w.items, w.before = append(w.items, i), sk
+	parts, err := s.stretches(ctx, f.Account, f.JobID, "")
+	if err != nil {
+		return nil, "", err
+	}
+	show := func(g eventGroup) []eventAndPlan {
+		if !g.exists() || !f.Wants(g.event.event) {
+			return nil
 		}
+		return []eventAndPlan{g.event}
 	}
-	w.done = len(out.LastEvaluatedKey) == 0
-	return nil
+	all := webhook.EventFilter{Account: f.Account, Records: f.Records, After: f.After, Limit: f.Limit}
+	l := &merged[eventAndPlan]{
+		s: s, account: f.Account, attributes: listed, pageSize: pageSize(f.Limit, f != all), show: show,
+		id:    func(e eventAndPlan) string { return e.event.ID },
+		below: func(event string) string { return eventID + event },
+	}
+	if f.Records {
+		l.attributes += ", #" + attrRecord
+	}
+	l.begin(parts, before)
+	page, next, err := l.page(ctx, f.Limit)
+	if err != nil {
+		return nil, "", err
+	}
+	return wholeEvents(page, next)
 }
 
-// pageSize is small where most of what is read is shown, and as large as DynamoDB
-// likes where a filter leaves most of it out.
-func (w *walk) pageSize() int32 {
-	if f := w.filter; f.State != "" || f.Endpoint != "" || f.JobID != "" {
-		return 1000
-	}
-	return int32(w.filter.Limit/4 + 8)
-}
-
-// listed are the attributes that lists need.
-const listed = "pk, sk, #type, #kind, #job, #run, #seq, #at, #level, #plan, #ep, #url, #fmt, #state, #reason, #gen, #tries, " +
-	"#postponed, #next, #due, #lease, #deadline, #status, #failure, #created, #updated, #delivered, #expires"
-
-func listedNames() map[string]string {
-	names := map[string]string{}
-	for _, n := range strings.Split(listed, ", ") {
-		if name, ok := strings.CutPrefix(n, "#"); ok {
-			names[n] = name
-		}
-	}
-	return names
-}
-
-// deliveries are those of one event that the filter wants, the last id first.
-func (w *walk) deliveries(group []item) ([]webhook.Delivery, error) {
-	rows := map[string]webhook.Delivery{}
-	for _, i := range group {
-		if i.key().isEvent() {
-			e, err := decodeEvent(w.filter.Account, i)
-			if err != nil {
-				return nil, err
-			}
-			for _, d := range e.deliveries() {
-				rows[d.ID] = current(rows[d.ID], d)
-			}
-			continue
-		}
-		d := decodeRow(w.filter.Account, i)
-		rows[d.ID] = d
-	}
-	now := w.s.now()
-	var all []webhook.Delivery
-	for _, d := range rows {
-		if d, ok := aged(d, now); ok && wanted(w.filter, d) {
-			all = append(all, d)
-		}
-	}
-	slices.SortFunc(all, func(a, b webhook.Delivery) int { return cmp.Compare(b.ID, a.ID) })
-	return all, nil
-}
-
-func wanted(f webhook.Filter, d webhook.Delivery) bool {
-	return (f.After == "" || d.ID < f.After) && (f.State == "" || d.State == f.State) &&
-		(f.Endpoint == "" || d.Target.Endpoint == f.Endpoint) && (f.JobID == "" || d.JobID == f.JobID)
-}
-
-// Overtaken tells whether the delivery's target was sent, or is to be sent, a
-// newer progress event of the same job. The events of a job lie together, as
-// their ids begin with its creation time.
-func (s *Store) Overtaken(ctx context.Context, d webhook.Delivery) (bool, error) {
-	over, err := s.overtaken(ctx, d)
-	return over, wrap(err, "delivery %s: newer progress", d.ID)
-}
-
-func (s *Store) overtaken(ctx context.Context, d webhook.Delivery) (bool, error) {
-	k, ok := eventKey(d.Account, d.EventID)
-	if !ok {
-		return false, errors.New("the event's id is none")
-	}
-	pages := dynamodb.NewQueryPaginator(s.db, s.progressOf(k, d))
-	for range maxOvertakenPages {
-		if !pages.HasMorePages() {
-			break
-		}
-		page, err := pages.NextPage(ctx)
+// wholeEvents unpacks the snapshots that were read, and ends the page early
+// where they are large.
+func wholeEvents(page []eventAndPlan, next string) (list []webhook.Event, _ string, err error) {
+	size := 0
+	for n, e := range page {
+		whole, err := e.whole()
 		if err != nil {
-			return false, err
+			return nil, "", err
 		}
-		for _, i := range page.Items {
-			e, err := decodeEvent(d.Account, i)
-			if err != nil {
-				return false, err
-			}
-			if e.event.Kind == d.Kind && newer(e.event.Sequence, d.Sequence) && e.tells(d.Target) {
-				return true, nil
-			}
+		list, size = append(list, whole), size+len(whole.Record)
+		if size > maxPageBytes && n < len(page)-1 {
+			return list, whole.ID, nil
 		}
 	}
-	return false, nil
+	return list, next, nil
 }
 
-// maxOvertakenPages of 1 MB are looked at for newer progress; jobs without a
-// creation time share a partition with all others of the account.
-const maxOvertakenPages = 10
+// lowestTarget ends the cursor behind all deliveries of an event.
+const lowestTarget = "0000000000"
 
-// progressOf reads the events of the delivery's type and job, without their
-// snapshots.
-func (s *Store) progressOf(k key, d webhook.Delivery) *dynamodb.QueryInput {
-	prefix := k.sk[:timeChars]
-	return &dynamodb.QueryInput{
-		TableName: &s.deliveries, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
-		FilterExpression:       aws.String("#job = :job AND #type = :type AND attribute_exists(#plan)"),
-		ProjectionExpression:   aws.String("sk, #type, #kind, #job, #run, #seq, #at, #level, #plan"),
-		ExpressionAttributeNames: map[string]string{
-			"#type": attrType, "#kind": attrKind, "#job": attrJob, "#run": attrRun, "#seq": attrSequence, "#at": attrAt, "#level": attrLevel, "#plan": attrPlan,
-		},
-		ExpressionAttributeValues: item{
-			":pk": text(k.pk), ":from": text(prefix), ":to": text(prefix + afterAll), ":job": text(d.JobID), ":type": text(string(d.EventType)),
-		},
+// positionOf is where a list goes on behind a cursor, an id of the given form:
+// what was seen begins there.
+func positionOf(cursor, prefix string, chars int) (string, error) {
+	if cursor == "" {
+		return afterAll, nil
 	}
+	tail, ok := strings.CutPrefix(cursor, prefix)
+	if !ok || len(tail) != chars || strings.ContainsFunc(tail, notInIDs) {
+		return "", fmt.Errorf("cursor %.40q: %w", cursor, webhook.ErrCursor)
+	}
+	return tail, nil
 }
 
-// newer compares sequence numbers, which are decimal digits, by value.
-func newer(a, b string) bool { return len(a) > len(b) || len(a) == len(b) && a > b }
+func notInIDs(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'z') }
 
-// tells whether the event went, or goes, to the target.
-func (e eventAndPlan) tells(t webhook.Target) bool {
-	return slices.ContainsFunc(e.plan, func(p planned) bool {
-		return p.State != string(webhook.StateDeclined) && p.Endpoint == t.Endpoint && (t.Endpoint != "" || p.URL == t.URL)
-	})
+// stretch is a part of a partition of deliveries, its ends among it.
+type stretch struct{ pk, from, to string }
+
+// stretches are the parts of the partitions that may have what a filter by these
+// wants; empty ones want everything.
+func (s *Store) stretches(ctx context.Context, account, jobID, event string) ([]stretch, error) {
+	if event != "" {
+		k, ok := eventKey(account, event)
+		if !ok || strings.ContainsFunc(k.sk, notInIDs) {
+			return nil, nil
+		}
+		return []stretch{{k.pk, k.sk, k.sk + afterAll}}, nil
+	}
+	prefixes, err := s.prefixesOfJob(ctx, account, jobID)
+	if err != nil {
+		return nil, err
+	}
+	var parts []stretch
+	for _, p := range prefixes {
+		parts = append(parts, stretch{partition(account, shardOf(p)), p, p + afterAll})
+	}
+	for i := 0; len(prefixes) == 0 && i < shards; i++ {
+		parts = append(parts, stretch{partition(account, i), " ", afterAll})
+	}
+	return parts, nil
+}
+
+// prefixesOfJob begin the ids of all events and deliveries of the account's
+// jobs with an id. None: there are no such jobs, or a record that cannot be read
+// does not say when its job was created.
+func (s *Store) prefixesOfJob(ctx context.Context, account, id string) (list []string, err error) {
+	items, err := s.jobItems(ctx, id)
+	if err != nil {
+		return nil, wrap(err, "job %s", id)
+	}
+	for _, i := range items {
+		j, err := decodeJob(i)
+		if err != nil {
+			return nil, nil
+		}
+		if p := webhook.TimePrefix(j.CreatedAt); j.Account == account && !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// pageSize is small where most of what is read is shown, and larger where a
+// filter leaves most of it out.
+func pageSize(limit int, filtered bool) int32 {
+	if filtered {
+		return 300
+	}
+	return int32(limit/4 + 8)
 }

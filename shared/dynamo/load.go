@@ -27,12 +27,13 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 	if err != nil {
 		return nil, wrap(err, "load deliveries")
 	}
+	now := s.now()
 	for i := range works {
 		if works[i].Delivery.ID != "" && works[i].Err == nil {
-			works[i].Err = s.addTarget(ctx, targets, &works[i])
+			works[i].Err = s.addTarget(ctx, targets, &works[i], now)
 		}
 	}
-	if silentUntil.After(s.now()) {
+	if silentUntil.After(now) {
 		if err := s.addSilences(ctx, works); err != nil {
 			return nil, wrap(err, "load silences")
 		}
@@ -168,10 +169,10 @@ func (s *Store) loadTargets(ctx context.Context, t *targets) {
 	})
 }
 
-// addTarget adds what is known of the target: endpoint, secrets, health. One
+// addTarget adds what is known of the target: endpoint, secrets that sign now, health. One
 // that the list of a moment ago lacks may be new: only a consistent look says
 // that there is none.
-func (s *Store) addTarget(ctx context.Context, t *targets, w *webhook.Work) error {
+func (s *Store) addTarget(ctx context.Context, t *targets, w *webhook.Work, now time.Time) error {
 	account, id := w.Delivery.Account, w.Delivery.Target.Endpoint
 	if err := t.err[account]; err != nil {
 		return err
@@ -195,7 +196,7 @@ func (s *Store) addTarget(ctx context.Context, t *targets, w *webhook.Work) erro
 	if !ok {
 		return nil
 	}
-	w.Secrets = e.Secrets
+	w.Secrets = e.Signing(now)
 	if id != "" {
 		w.Endpoint, w.HasEndpoint, w.Failing = e.Endpoint, true, e.health.State == webhook.Failing
 	}

@@ -108,6 +108,9 @@ func refused(err error) (old item, ok bool) {
 
 // get reads one item, consistently. It returns webhook.ErrNotFound.
 func (s *Store) get(ctx context.Context, k key) (item, error) {
+	if !k.fits() {
+		return nil, webhook.ErrNotFound
+	}
 	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.deliveries, Key: k.item(), ConsistentRead: aws.Bool(true)})
 	if err != nil {
 		return nil, err
@@ -146,6 +149,24 @@ func (s *Store) queryRange(ctx context.Context, pk, from, to string, consistent 
 		}
 	}
 	return all, nil
+}
+
+// newest reads the last items of a partition whose sort keys begin with a
+// prefix, the last first, at most limit and 1 MB.
+func (s *Store) newest(ctx context.Context, pk, prefix string, limit int) ([]item, error) {
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.deliveries, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(int32(limit)),
+		KeyConditionExpression:    aws.String("pk = :pk AND begins_with(sk, :prefix)"),
+		ExpressionAttributeValues: item{":pk": text(pk), ":prefix": text(prefix)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	items := make([]item, len(out.Items))
+	for n, i := range out.Items {
+		items[n] = i
+	}
+	return items, nil
 }
 
 // afterAll sorts behind every id and time that we write.

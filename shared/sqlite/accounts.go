@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,11 +12,15 @@ import (
 
 // PutAccount creates an account or replaces its settings.
 func (s *Store) PutAccount(ctx context.Context, a webhook.Account) error {
-	err := s.write(ctx, func(t *tx) error {
-		return prepare(t.Conn, `INSERT INTO accounts (id, name, created_at, updated_at) VALUES (?, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET name = excluded.name, updated_at = excluded.updated_at`).
-			text(a.ID).text(a.Name).time(a.CreatedAt).time(a.UpdatedAt).exec()
-	})
+	quotas, err := json.Marshal(storedQuotas(a.Quotas))
+	if err == nil {
+		err = s.write(ctx, func(t *tx) error {
+			t.afterCommit(func() { s.quotas.forget(a.ID) })
+			return prepare(t.Conn, `INSERT INTO accounts (id, name, quotas, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT (id) DO UPDATE SET name = excluded.name, quotas = excluded.quotas, updated_at = excluded.updated_at`).
+				text(a.ID).text(a.Name).text(string(quotas)).time(a.CreatedAt).time(a.UpdatedAt).exec()
+		})
+	}
 	return wrap(err, "account %s: put", a.ID)
 }
 
@@ -22,13 +28,40 @@ func (s *Store) PutAccount(ctx context.Context, a webhook.Account) error {
 func (s *Store) Account(ctx context.Context, id string) (webhook.Account, error) {
 	var a webhook.Account
 	err := s.readOne(ctx, func(c conn) (bool, error) {
-		return prepare(c, `SELECT id, name, created_at, updated_at FROM accounts WHERE id = ?`).text(id).
+		return prepare(c, `SELECT id, name, quotas, created_at, updated_at FROM accounts WHERE id = ?`).text(id).
 			one(func(r *row) error {
-				a = webhook.Account{ID: r.text(), Name: r.text(), CreatedAt: r.time(), UpdatedAt: r.time()}
-				return nil
+				var quotas storedQuotas
+				a = webhook.Account{ID: r.text(), Name: r.text()}
+				err := json.Unmarshal(r.blob(), &quotas)
+				a.Quotas, a.CreatedAt, a.UpdatedAt = webhook.Quotas(quotas), r.time(), r.time()
+				return err
 			})
 	})
 	return a, wrap(err, "account %s", id)
+}
+
+// storedQuotas are quotas as an account's row holds them.
+type storedQuotas struct {
+	Endpoints       int  `json:"endpoints,omitempty"`
+	RequestRate     int  `json:"request_rate,omitempty"`
+	EventsPerMinute int  `json:"events_per_minute,omitempty"`
+	RetentionDays   int  `json:"retention_days,omitempty"`
+	Retries         *int `json:"retries,omitempty"`
+}
+
+// Quotas returns the quotas of an account, zero for one that does not exist.
+// They are kept in memory, and never stale.
+func (s *Store) Quotas(ctx context.Context, account string) (webhook.Quotas, error) {
+	kept, writes, ok := s.quotas.get(account)
+	if ok {
+		return kept, nil
+	}
+	a, err := s.Account(ctx, account)
+	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+		return webhook.Quotas{}, err
+	}
+	s.quotas.put(account, a.Quotas, writes)
+	return a.Quotas, nil
 }
 
 const keyColumns = `id, account, scope, name, hash, created_at, revoked_at`
@@ -43,7 +76,7 @@ func (s *Store) PutKey(ctx context.Context, k webhook.Key) error {
 	return wrap(err, "key %s: put", k.ID)
 }
 
-// Key returns a key, revoked or not, or webhook.ErrNotFound.
+// Key returns a key, valid or not, or webhook.ErrNotFound.
 func (s *Store) Key(ctx context.Context, id string) (webhook.Key, error) {
 	var k webhook.Key
 	err := s.readOne(ctx, func(c conn) (bool, error) {
@@ -69,12 +102,13 @@ func (s *Store) Keys(ctx context.Context, account string) ([]webhook.Key, error)
 	return list, wrap(err, "keys of account %s", account)
 }
 
-// RevokeKey makes a key of the account invalid from the given time on. It
-// returns webhook.ErrNotFound for a key that is none of the account's.
+// RevokeKey makes a key of the account invalid from the given time on, unless
+// it already is from an earlier one. It returns webhook.ErrNotFound for a key
+// that is none of the account's.
 func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time) error {
 	found := false
 	err := s.write(ctx, func(t *tx) error {
-		err := prepare(t.Conn, `UPDATE keys SET revoked_at = ? WHERE id = ? AND account = ?`).
+		err := prepare(t.Conn, `UPDATE keys SET revoked_at = CASE WHEN revoked_at = 0 THEN ?1 ELSE min(revoked_at, ?1) END WHERE id = ?2 AND account = ?3`).
 			time(at).text(id).text(account).exec()
 		found = t.Changes() > 0
 		return err

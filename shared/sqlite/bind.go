@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -52,7 +53,10 @@ func (b *binder) exec() error {
 	return err
 }
 
-// each calls f for every row.
+// errEnough ends each without an error.
+var errEnough = errors.New("enough")
+
+// each calls f for every row, until it returns errEnough.
 func (b *binder) each(f func(*row) error) error {
 	defer b.stmt.Reset()
 	for {
@@ -61,6 +65,9 @@ func (b *binder) each(f func(*row) error) error {
 			return err
 		}
 		if err := f(&row{stmt: b.stmt}); err != nil {
+			if errors.Is(err, errEnough) {
+				err = nil
+			}
 			return err
 		}
 	}

@@ -101,12 +101,13 @@ func (s *Store) addTarget(ctx context.Context, w *webhook.Work) error {
 	if err != nil {
 		return err
 	}
-	w.Secrets = defaultSecrets(list)
+	now := time.Now()
+	w.Secrets = defaultSecrets(list, now)
 	if id := w.Delivery.Target.Endpoint; id != "" {
 		w.Secrets = nil
 		for _, e := range list {
 			if e.ID == id {
-				w.Endpoint, w.HasEndpoint, w.Secrets = e, true, e.Secrets
+				w.Endpoint, w.HasEndpoint, w.Secrets = e, true, e.Signing(now)
 			}
 		}
 	}
@@ -214,28 +215,6 @@ func (s *Store) Delivery(ctx context.Context, ref webhook.Ref) (d webhook.Delive
 		})
 	})
 	return d, wrap(err, "delivery %s", ref.ID)
-}
-
-const deliveriesQuery = `SELECT ` + deliveryColumns + ` FROM deliveries d INDEXED BY deliveries_id
-	WHERE d.account = ?1 AND d.id < ?2
-	AND (?3 = '' OR d.state = ?3) AND (?4 = '' OR d.endpoint = ?4) AND (?5 = '' OR d.job_id = ?5)
-	ORDER BY d.id DESC LIMIT ?6`
-
-// Deliveries returns a page of an account's deliveries, those of the newest
-// job first.
-func (s *Store) Deliveries(ctx context.Context, f webhook.Filter) (list []webhook.Delivery, err error) {
-	before := f.After
-	if before == "" {
-		before = "\x7f" // after every id
-	}
-	err = s.list(ctx, func(c conn) error {
-		return prepare(c, deliveriesQuery).text(f.Account).text(before).text(string(f.State)).text(f.Endpoint).text(f.JobID).int(f.Limit).
-			each(func(r *row) error {
-				list = append(list, scanDelivery(r))
-				return nil
-			})
-	})
-	return list, wrap(err, "deliveries of account %s", f.Account)
 }
 
 // Attempts returns the attempts of a delivery, the oldest first. It returns

@@ -7,49 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
-// maxCachedAccounts bounds the endpoint cache; when it is full it starts anew.
-const maxCachedAccounts = 10_000
-
-// endpointCache keeps the endpoints of accounts that are being served. All
-// writes pass through this process, so it is never stale.
-type endpointCache struct {
-	mu       sync.Mutex
-	accounts map[string][]webhook.Endpoint
-	writes   int // rises with every invalidation
-}
-
-func (c *endpointCache) get(account string) (list []webhook.Endpoint, writes int, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list, ok = c.accounts[account]
-	return list, c.writes, ok
-}
-
-// put keeps a list unless something was written since it was read.
-func (c *endpointCache) put(account string, list []webhook.Endpoint, writes int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.writes != writes {
-		return
-	}
-	if c.accounts == nil || len(c.accounts) >= maxCachedAccounts {
-		c.accounts = map[string][]webhook.Endpoint{}
-	}
-	c.accounts[account] = list
-}
-
-func (c *endpointCache) forget(account string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.writes++
-	delete(c.accounts, account)
-}
-
-const endpointColumns = `id, account, url, format, is_default, types, policy, secrets, status, status_reason, created_at, updated_at`
+const endpointColumns = `id, account, url, format, is_default, types, policy, secrets, old_until, status, status_reason, created_at, updated_at`
 
 // Endpoints returns all endpoints of an account, the oldest id first. The
 // caller must not change what the list holds.
@@ -179,18 +142,18 @@ func (s *Store) insertEndpoint(t *tx, e webhook.Endpoint) error {
 	if err != nil {
 		return fmt.Errorf("seal secrets: %w", err)
 	}
-	return prepare(t.Conn, `INSERT INTO endpoints (`+endpointColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET (url, format, is_default, types, policy, secrets, status, status_reason, created_at, updated_at) =
+	return prepare(t.Conn, `INSERT INTO endpoints (`+endpointColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET (url, format, is_default, types, policy, secrets, old_until, status, status_reason, created_at, updated_at) =
 			(excluded.url, excluded.format, excluded.is_default, excluded.types, excluded.policy, excluded.secrets,
-			excluded.status, excluded.status_reason, excluded.created_at, excluded.updated_at)`).
+			excluded.old_until, excluded.status, excluded.status_reason, excluded.created_at, excluded.updated_at)`).
 		text(e.ID).text(e.Account).text(e.URL).text(e.Format).bool(e.Default).text(string(types)).text(string(policy)).
-		blob(sealed).text(string(e.Status)).text(e.StatusReason).time(e.CreatedAt).time(e.UpdatedAt).exec()
+		blob(sealed).time(e.OldUntil).text(string(e.Status)).text(e.StatusReason).time(e.CreatedAt).time(e.UpdatedAt).exec()
 }
 
 func (s *Store) scanEndpoint(r *row) (webhook.Endpoint, error) {
 	e := webhook.Endpoint{ID: r.text(), Account: r.text(), URL: r.text(), Format: r.text(), Default: r.bool()}
 	types, policy, sealed := r.text(), r.text(), r.blob()
-	e.Status, e.StatusReason = webhook.EndpointStatus(r.text()), r.text()
+	e.OldUntil, e.Status, e.StatusReason = r.time(), webhook.EndpointStatus(r.text()), r.text()
 	e.CreatedAt, e.UpdatedAt = r.time(), r.time()
 	secrets, err := s.seal.Open(sealed, e.Account)
 	if err != nil {
@@ -271,11 +234,11 @@ func (f *failing) has(endpoint string) bool {
 	return f.endpoints[endpoint]
 }
 
-// defaultSecrets are those of the account's default endpoint.
-func defaultSecrets(list []webhook.Endpoint) []webhook.Secret {
+// defaultSecrets are those that the account's default endpoint signs with.
+func defaultSecrets(list []webhook.Endpoint, now time.Time) []webhook.Secret {
 	i := slices.IndexFunc(list, func(e webhook.Endpoint) bool { return e.Default })
 	if i < 0 {
 		return nil
 	}
-	return list[i].Secrets
+	return list[i].Signing(now)
 }

@@ -1,6 +1,7 @@
 // Package sqlite is the store and the queue of the standalone host, in one
 // SQLite file: jobs with their change feed, accounts, endpoints, events,
-// deliveries, attempts, and queues that behave as SQS does.
+// deliveries, attempts, result sets, bulk resends, and queues that behave as SQS
+// does.
 //
 // All writes go through one goroutine, which gathers those that wait into one
 // transaction (group commit), so that a durable write costs a share of one
@@ -60,7 +61,8 @@ type Store struct {
 	seal    Sealer
 	log     *slog.Logger
 
-	endpoints endpointCache
+	endpoints accountCache[[]webhook.Endpoint]
+	quotas    accountCache[webhook.Quotas]
 	silences  silences
 	failing   failing
 	stats     pendingStats

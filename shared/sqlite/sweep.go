@@ -116,12 +116,16 @@ const expireChunk = 500
 const keepUnsent = 7 * 24 * time.Hour
 
 // Expire removes deliveries that have expired with their attempts, events that
-// no delivery needs any more, and silences that are over. A delivery that has
-// not ended ends instead, declined if it was never sent and dead if it was, and
-// is removed a week later. It returns how many deliveries it saw to.
+// no delivery needs any more, and whatever else is over: silences, requests,
+// portal links, bulk resends, result sets. A delivery that has not ended ends
+// instead, declined if it was never sent and dead if it was, and is removed a
+// week later. It returns how many deliveries it saw to.
 func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (done int, err error) {
 	if err := s.expireSilences(ctx, now); err != nil {
 		return 0, wrap(err, "remove silences that are over")
+	}
+	if err := s.expireRest(ctx, now, limit); err != nil {
+		return 0, wrap(err, "remove what is over")
 	}
 	for done < limit {
 		chunk := min(expireChunk, limit-done)

@@ -232,26 +232,6 @@ func TestSecretsDoNotStandInTheFile(t *testing.T) {
 	}
 }
 
-func TestLongListsUseTheirIndex(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	for name, query := range map[string]string{
-		"Deliveries": deliveriesQuery, "Jobs": jobsQuery, "Due": dueQuery, "Release": releasableQuery, "held": heldQuery, "Expire": expiredQuery, "Overtaken": overtakenQuery,
-	} {
-		check(t, s.read(t.Context(), func(c conn) error {
-			return prepare(c, "EXPLAIN QUERY PLAN "+query).each(func(r *row) error {
-				r.int()
-				r.int()
-				r.int()
-				step := r.text()
-				if strings.HasPrefix(step, "SCAN") && step != "SCAN h" { // h is the list of endpoints with held rows
-					t.Errorf("%s reads a whole table: %s", name, step)
-				}
-				return nil
-			})
-		}))
-	}
-}
-
 func TestADeliverysIDBeginsWithItsEvent(t *testing.T) {
 	e := webhook.EventID(job.Job{ID: "j", Account: "acme", Kind: job.KindAsync, Run: 1}, webhook.JobFinished, "1")
 	id := webhook.DeliveryID(e, webhook.Target{URL: "https://example.com/hook"})

@@ -13,11 +13,22 @@ func accountPromises() []promise {
 			s.want(err, webhook.ErrNotFound)
 			a := webhook.Account{ID: "acme", Name: "Äcme <&> \"1\"", CreatedAt: now(), UpdatedAt: now()}
 			s.ok(s.PutAccount(s.ctx(), a))
+			retries := 0
 			a.Name, a.UpdatedAt = "Acme", a.UpdatedAt.Add(time.Second)
+			a.Quotas = webhook.Quotas{Endpoints: 1, RequestRate: 2, EventsPerMinute: 3, RetentionDays: 4, Retries: &retries}
 			s.ok(s.PutAccount(s.ctx(), a))
 			got, err := s.Account(s.ctx(), "acme")
 			s.ok(err)
 			same(s, "account", got, a)
+		}},
+		{"quotas are those of the last put, and none of an unknown account", func(s store) {
+			s.hasQuotas("acme", webhook.Quotas{})
+			for n := range 3 {
+				a := webhook.Account{ID: "acme", Quotas: webhook.Quotas{Endpoints: n, Retries: &n}, CreatedAt: now(), UpdatedAt: now()}
+				s.ok(s.PutAccount(s.ctx(), a))
+				s.hasQuotas("acme", a.Quotas)
+				s.hasQuotas("other", webhook.Quotas{})
+			}
 		}},
 		{"keys are listed by account, the oldest first, and those of nobody under the empty one", func(s store) {
 			newer, older, nobodys := key("k1", "acme", now()), key("k2", "acme", now().Add(-time.Hour)), key("k3", "", now())
@@ -47,7 +58,41 @@ func accountPromises() []promise {
 			_, err = s.Key(s.ctx(), "none")
 			s.want(err, webhook.ErrNotFound)
 		}},
+		{"the end of a key only ever comes earlier", func(s store) {
+			k := key("k1", "acme", now())
+			s.ok(s.PutKey(s.ctx(), k))
+			k.RevokedAt = now()
+			for _, at := range []time.Duration{2 * time.Hour, time.Hour, time.Hour, 3 * time.Hour, 0, time.Microsecond} {
+				s.ok(s.RevokeKey(s.ctx(), "acme", "k1", k.RevokedAt.Add(at)))
+			}
+			got, err := s.Key(s.ctx(), "k1")
+			s.ok(err)
+			same(s, "key", got, k)
+			list, err := s.Keys(s.ctx(), "acme")
+			s.ok(err)
+			same(s, "keys of acme", list, []webhook.Key{k})
+			s.want(s.RevokeKey(s.ctx(), "other", "k1", now().Add(time.Hour)), webhook.ErrNotFound)
+		}},
+		{"a key that is to be revoked later says when", func(s store) {
+			put, revoked := key("k1", "acme", now()), key("k2", "acme", now())
+			put.RevokedAt, revoked.RevokedAt = now().Add(time.Hour), now().Add(2*time.Hour)
+			s.ok(s.PutKey(s.ctx(), put))
+			s.ok(s.PutKey(s.ctx(), key("k2", "acme", revoked.CreatedAt)))
+			s.ok(s.RevokeKey(s.ctx(), "acme", "k2", revoked.RevokedAt))
+			for _, want := range []webhook.Key{put, revoked} {
+				got, err := s.Key(s.ctx(), want.ID)
+				s.ok(err)
+				same(s, "key", got, want)
+			}
+		}},
 	}
+}
+
+func (s store) hasQuotas(account string, want webhook.Quotas) {
+	s.Helper()
+	got, err := s.Quotas(s.ctx(), account)
+	s.ok(err)
+	same(s, "quotas of "+account, got, want)
 }
 
 func key(id, account string, at time.Time) webhook.Key {

@@ -16,7 +16,7 @@ func endpointPromises() []promise {
 			got, err := s.Endpoint(s.ctx(), "acme", "ep_1")
 			s.ok(err)
 			same(s, "endpoint", got, e)
-			e.Policy, e.Types, e.Secrets, e.URL = webhook.PolicyPatch{}, nil, nil, "https://example.com/other"
+			e.Policy, e.Types, e.Secrets, e.OldUntil, e.URL = webhook.PolicyPatch{}, nil, nil, time.Time{}, "https://example.com/other"
 			s.ok(s.PutEndpoint(s.ctx(), e))
 			got, err = s.Endpoint(s.ctx(), "acme", "ep_1")
 			s.ok(err)
@@ -174,7 +174,8 @@ func (s store) fullEndpoint(account, id string) webhook.Endpoint {
 		ID: id, Account: account, URL: "https://example.com/" + id + "?a='b'&c=%20", Format: "standard", Default: true,
 		Types:   []webhook.EventType{webhook.JobFinished, webhook.JobProgress},
 		Policy:  webhook.PolicyPatch{Success: &rule, GoneDisables: &gone, TimeoutSeconds: &timeout, RetrySeconds: &waits},
-		Secrets: []webhook.Secret{"whsec_bmV3", "whsec_b2xk"}, Status: webhook.EndpointPaused, StatusReason: "by its owner",
+		Secrets: []webhook.Secret{"whsec_bmV3", "whsec_b2xk"}, OldUntil: now().Add(time.Hour),
+		Status: webhook.EndpointPaused, StatusReason: "by its owner",
 		CreatedAt: now(), UpdatedAt: now().Add(time.Microsecond),
 	}
 }

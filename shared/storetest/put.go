@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -30,9 +31,7 @@ func putPromises() []promise {
 			again := p
 			again.Event.Record = []byte(`{"changed":true}`)
 			s.rings([]webhook.Planned{again}, d.Doorbell())
-			list, err := s.Deliveries(s.ctx(), webhook.Filter{Account: "acme", Limit: 10})
-			s.ok(err)
-			same(s, "deliveries", list, []webhook.Delivery{d})
+			same(s, "deliveries", s.deliveriesOf("acme"), []webhook.Delivery{d})
 			same(s, "snapshot", string(s.load(d.Ref()).Event.Record), string(p.Event.Record))
 		}},
 		{"an event put twice rings no more after its first attempt", func(s store) {
@@ -71,9 +70,7 @@ func putPromises() []promise {
 			}) {
 				s.ok(err)
 			}
-			list, err := s.Deliveries(s.ctx(), webhook.Filter{Account: "acme", Limit: 10})
-			s.ok(err)
-			same(s, "deliveries", list, p.Deliveries)
+			same(s, "deliveries", s.deliveriesOf("acme"), p.Deliveries)
 		}},
 		{"works are loaded in the order asked for, what does not exist as nothing", func(s store) {
 			var refs []webhook.Ref
@@ -112,6 +109,17 @@ func putPromises() []promise {
 			same(s, "a deleted endpoint", w.HasEndpoint, false)
 			same(s, "secrets of a deleted endpoint", w.Secrets, nil)
 		}},
+		{"the secrets before the newest sign until they are old", func(s store) {
+			e := s.fullEndpoint("acme", "ep_1")
+			for _, d := range []webhook.Delivery{s.to("acme", "j1", "ep_1"), s.finished("acme", "j2")} {
+				e.OldUntil = now().Add(time.Hour)
+				s.ok(s.PutEndpoint(s.ctx(), e))
+				same(s, "secrets while one is rotated", s.load(d.Ref()).Secrets, e.Secrets)
+				e.OldUntil = now().Add(-time.Second)
+				s.ok(s.PutEndpoint(s.ctx(), e))
+				same(s, "secrets after that", s.load(d.Ref()).Secrets, e.Secrets[:1])
+			}
+		}},
 		{"another account's objects are not found", func(s store) {
 			d := s.finished("acme", "j1")
 			theirs := webhook.Ref{Account: "other", ID: d.ID}
@@ -127,9 +135,7 @@ func putPromises() []promise {
 			stolen.Account = "other"
 			s.want(s.Record(s.ctx(), stolen, after(stolen, webhook.StateDead), nil), webhook.ErrNotFound)
 			same(s, "loaded", s.load(theirs).Delivery, webhook.Delivery{})
-			list, err := s.Deliveries(s.ctx(), webhook.Filter{Account: "other", Limit: 10})
-			s.ok(err)
-			same(s, "deliveries of another account", list, nil)
+			same(s, "deliveries of another account", s.deliveriesOf("other"), nil)
 			same(s, "row", s.row(d.Ref()), d)
 		}},
 	}

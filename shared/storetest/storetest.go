@@ -21,15 +21,22 @@ type StoreUnderTest interface {
 	Jobs
 	Deliveries
 	Sweeps
+	ResultSets
+	Resends
+	Requests
 }
 
 // Accounts keeps accounts and API keys.
 type Accounts interface {
 	PutAccount(ctx context.Context, a webhook.Account) error
 	Account(ctx context.Context, id string) (webhook.Account, error)
+	// Quotas is served from memory, at most a minute old; zero for an unknown account.
+	Quotas(ctx context.Context, account string) (webhook.Quotas, error)
 	PutKey(ctx context.Context, k webhook.Key) error
 	Key(ctx context.Context, id string) (webhook.Key, error)
 	Keys(ctx context.Context, account string) ([]webhook.Key, error)
+	// RevokeKey ends a key of the account, or lets it end earlier: a time later
+	// than the present one changes nothing. ErrNotFound.
 	RevokeKey(ctx context.Context, account, id string, at time.Time) error
 }
 
@@ -61,7 +68,11 @@ type Deliveries interface {
 	Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, error)
 	Record(ctx context.Context, read, next webhook.Delivery, attempt *webhook.Attempt) error
 	Overtaken(ctx context.Context, d webhook.Delivery) (bool, error)
-	Deliveries(ctx context.Context, f webhook.Filter) ([]webhook.Delivery, error)
+	// Deliveries and Events look at a bounded number of rows: a page may have
+	// fewer than were asked for, even none, and still a next cursor, which is ""
+	// only at the end.
+	Deliveries(ctx context.Context, f webhook.Filter) (list []webhook.Delivery, next string, err error)
+	Events(ctx context.Context, f webhook.EventFilter) (list []webhook.Event, next string, err error)
 	Delivery(ctx context.Context, ref webhook.Ref) (webhook.Delivery, error)
 	Attempts(ctx context.Context, ref webhook.Ref) ([]webhook.Attempt, error)
 	Event(ctx context.Context, account, id string) (webhook.Event, error)
@@ -74,6 +85,57 @@ type Sweeps interface {
 	Release(ctx context.Context, now, dueAt time.Time, limit int) ([]webhook.Doorbell, error)
 	Shelve(ctx context.Context, before time.Time, limit int) (int, error)
 	Expire(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// ResultSets keeps what is known of exported files, at most one set per run.
+type ResultSets interface {
+	// BeginResultSet keeps the set unless its run has one, and returns what is kept.
+	BeginResultSet(ctx context.Context, s webhook.ResultSet) (webhook.ResultSet, error)
+	// FinishResultSet replaces what an export found out: State, Reason, Pages,
+	// Records, Bytes, CSVHash, UpdatedAt, ExpiresAt. ErrNotFound. A set that is
+	// ready stays so: another state is ErrStale, and changes nothing.
+	FinishResultSet(ctx context.Context, s webhook.ResultSet) error
+	// ResultSet finds a set by its whole token, revoked and expired ones too. ErrNotFound.
+	ResultSet(ctx context.Context, token string) (webhook.ResultSet, error)
+	// ResultSets returns those of a job, the newest run first, at most MaxPage.
+	ResultSets(ctx context.Context, account string, kind job.Kind, id string) ([]webhook.ResultSet, error)
+	// RevokeResultSet ends the links of a run's set. ErrNotFound.
+	RevokeResultSet(ctx context.Context, account string, kind job.Kind, id string, run int, at time.Time) error
+	// AddDownload counts a download and keeps it. ErrNotFound.
+	AddDownload(ctx context.Context, token string, d webhook.Download) error
+	// Downloads returns the newest downloads of a set.
+	Downloads(ctx context.Context, token string, limit int) ([]webhook.Download, error)
+}
+
+// Resends keeps bulk resends.
+type Resends interface {
+	PutResend(ctx context.Context, r webhook.Resend) error
+	// Resend finds one of the account's. ErrNotFound.
+	Resend(ctx context.Context, account, id string) (webhook.Resend, error)
+	// Resends returns those of an account, the newest first, at most MaxPage.
+	Resends(ctx context.Context, account string) ([]webhook.Resend, error)
+	// RunningResends returns those of all accounts that are running, the oldest first.
+	RunningResends(ctx context.Context, limit int) ([]webhook.Resend, error)
+	// UpdateResend replaces one that was read; next.Version is read.Version + 1.
+	// ErrStale when it has changed since.
+	UpdateResend(ctx context.Context, read, next webhook.Resend) error
+}
+
+// Requests keeps what must happen once.
+type Requests interface {
+	// BeginOnce keeps o, whose Status is 0, unless one of its ID is there that
+	// has not expired (by o.StartedAt). It returns what is kept, and whether
+	// that is o.
+	BeginOnce(ctx context.Context, o webhook.Once) (kept webhook.Once, begun bool, err error)
+	// EndOnce keeps the answer of what was begun.
+	EndOnce(ctx context.Context, o webhook.Once) error
+	// ForgetOnce makes room for another try of what was begun at o.StartedAt and
+	// has no answer. That there is none is no error.
+	ForgetOnce(ctx context.Context, o webhook.Once) error
+	PutPortalLink(ctx context.Context, l webhook.PortalLink) error
+	// UsePortalLink spends a link and returns it. ErrNotFound when there is
+	// none of that id and hash, or it has expired or was used.
+	UsePortalLink(ctx context.Context, id string, hash []byte, now time.Time) (webhook.PortalLink, error)
 }
 
 // QueueUnderTest is a queue with the semantics of an SQS standard queue.
@@ -123,7 +185,8 @@ func RealTime() Clock {
 func Store(t *testing.T, clock Clock, open func(t *testing.T) StoreUnderTest) {
 	var all []promise
 	for _, group := range [][]promise{
-		accountPromises(), endpointPromises(), jobPromises(), putPromises(), recordPromises(), listPromises(), sweepPromises(),
+		accountPromises(), endpointPromises(), jobPromises(), putPromises(), recordPromises(), listPromises(),
+		filterPromises(), eventPromises(), sweepPromises(), resultSetPromises(), resendPromises(), requestPromises(),
 	} {
 		all = append(all, group...)
 	}

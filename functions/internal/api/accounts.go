@@ -14,12 +14,24 @@ type accountInput struct {
 	WebhookURL    *string `json:"webhook_url,omitempty" doc:"The account's default URL, used where a job names none of its own; empty removes it."`
 	WebhookFormat *string `json:"webhook_format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto" doc:"auto, the default, is the format of each job's own kind."`
 	Signing       *string `json:"signing,omitempty" enum:"hmac,ed25519,none" doc:"hmac when the URL is first set."`
+
+	Quotas *quotasBody `json:"quotas,omitempty" doc:"Replaces all quotas of the account. A change takes up to a minute to be felt everywhere."`
+}
+
+// quotasBody bounds what an account may use.
+type quotasBody struct {
+	Endpoints       int  `json:"endpoints,omitempty" minimum:"0" maximum:"100" doc:"How many it may have; 0: 100."`
+	RequestRate     int  `json:"request_rate,omitempty" minimum:"0" maximum:"10000" doc:"Requests to the API a second, of all its keys together; 0: as the host has it."`
+	EventsPerMinute int  `json:"events_per_minute,omitempty" minimum:"0" maximum:"10000000" doc:"Those beyond are declined; 0: no limit."`
+	RetentionDays   int  `json:"retention_days,omitempty" minimum:"0" maximum:"3650" doc:"How long its deliveries are kept; 0: as the host has it."`
+	Retries         *int `json:"retries,omitempty" minimum:"0" maximum:"20" doc:"At most so many after the first attempt. Longer retry_seconds of its endpoints, also those of their formats, are cut for good."`
 }
 
 type accountView struct {
 	ID              string        `json:"id"`
 	Name            string        `json:"name,omitempty"`
 	DefaultEndpoint *endpointView `json:"default_endpoint,omitempty"`
+	Quotas          quotasBody    `json:"quotas" doc:"What is absent is what the host allows everybody."`
 	CreatedAt       string        `json:"created_at" format:"date-time"`
 	UpdatedAt       string        `json:"updated_at" format:"date-time"`
 }
@@ -62,14 +74,23 @@ func (a *API) putAccount(ctx context.Context, in *putAccountInput) (*result[acco
 	if err := in.Body.needsURL(current != nil); err != nil {
 		return nil, err
 	}
-	if in.Body.Name != nil {
-		account.Name = *in.Body.Name
+	account.Name = valueOr(in.Body.Name, account.Name)
+	if in.Body.Quotas != nil {
+		account.Quotas = webhook.Quotas(*in.Body.Quotas)
+	}
+	if current == nil && valueOr(in.Body.WebhookURL, "") != "" {
+		if err := a.checkRoom(ctx, account); err != nil {
+			return nil, err
+		}
 	}
 	account.UpdatedAt = a.Now().UTC()
 	if err := a.Store.PutAccount(ctx, account); err != nil {
 		return nil, err
 	}
-	endpoint, err := a.setDefault(ctx, in.Account, current, in.Body)
+	if err := a.cutRetries(ctx, account, in.Body.Quotas); err != nil {
+		return nil, err
+	}
+	endpoint, err := a.setDefault(ctx, account, current, in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -106,21 +127,33 @@ func (in accountInput) needsURL(exists bool) error {
 
 // setDefault makes, changes or removes the account's default endpoint, and
 // returns how it is shown: nil when there is none.
-func (a *API) setDefault(ctx context.Context, account string, current *webhook.Endpoint, in accountInput) (*endpointView, error) {
+func (a *API) setDefault(ctx context.Context, account webhook.Account, current *webhook.Endpoint, in accountInput) (*endpointView, error) {
 	switch {
 	case current == nil && (in.WebhookURL == nil || *in.WebhookURL == ""):
 		return nil, nil
 	case current == nil:
 		create := endpointInput{URL: *in.WebhookURL, Format: valueOr(in.WebhookFormat, format.Auto), Signing: valueOr(in.Signing, "")}
-		return a.create(ctx, account, create, true)
+		e, err := a.create(ctx, account, create, true)
+		if err != nil {
+			return nil, err
+		}
+		return &shown(e, nil, true).Body, nil
 	case in.WebhookURL != nil && *in.WebhookURL == "":
-		return nil, a.Store.DeleteEndpoint(ctx, account, current.ID)
+		return nil, a.Store.DeleteEndpoint(ctx, account.ID, current.ID)
 	}
 	patch := endpointPatch{URL: in.WebhookURL, Format: in.WebhookFormat, Signing: in.Signing}
 	if in.WebhookURL != nil && *in.WebhookURL != current.URL && current.Status == webhook.EndpointDisabled {
 		patch.Status = new(webhook.EndpointEnabled) // it was given up on another URL
 	}
-	return a.change(ctx, account, current.ID, patch)
+	e, resigned, err := a.change(ctx, webhook.Ref{Account: account.ID, ID: current.ID}, Condition{}, patch)
+	if err != nil {
+		return nil, err
+	}
+	one, err := a.show(ctx, e, resigned)
+	if err != nil {
+		return nil, err
+	}
+	return &one.Body, nil
 }
 
 func (a *API) defaultEndpoint(ctx context.Context, account string) (*webhook.Endpoint, error) {
@@ -149,12 +182,15 @@ func (a *API) getAccount(ctx context.Context, in *accountPath) (*result[accountV
 	if err != nil || current == nil {
 		return &result[accountView]{Body: viewAccount(account, nil)}, err
 	}
-	view, err := a.view(ctx, *current)
-	return &result[accountView]{Body: viewAccount(account, &view)}, err
+	one, err := a.show(ctx, *current, false)
+	if err != nil {
+		return nil, err
+	}
+	return &result[accountView]{Body: viewAccount(account, &one.Body)}, nil
 }
 
 func viewAccount(a webhook.Account, e *endpointView) accountView {
-	return accountView{ID: a.ID, Name: a.Name, DefaultEndpoint: e, CreatedAt: stamp(a.CreatedAt), UpdatedAt: stamp(a.UpdatedAt)}
+	return accountView{ID: a.ID, Name: a.Name, DefaultEndpoint: e, Quotas: quotasBody(a.Quotas), CreatedAt: stamp(a.CreatedAt), UpdatedAt: stamp(a.UpdatedAt)}
 }
 
 func valueOr[T any](p *T, otherwise T) T {

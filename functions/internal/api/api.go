@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -26,17 +27,45 @@ const Version = "0.1.0"
 type Store interface {
 	AccountStore
 	KeyStore
+	RequestStore
+	PortalStore
 	EndpointReader
 	EndpointWriter
 	JobStore
 	DeliveryReader
 	DeliveryWriter
+	EventReader
+	ResendStore
+	ResultSetStore
 }
 
 // AccountStore keeps accounts.
 type AccountStore interface {
 	PutAccount(ctx context.Context, a webhook.Account) error
 	Account(ctx context.Context, id string) (webhook.Account, error)
+	// Quotas is served from memory, at most a minute old; zero for an unknown account.
+	Quotas(ctx context.Context, account string) (webhook.Quotas, error)
+}
+
+// RequestStore keeps the answers of requests that carry an Idempotency-Key.
+type RequestStore interface {
+	// BeginOnce keeps o, whose Status is 0, unless one of its ID is there that
+	// has not expired (by o.StartedAt). It returns what is kept, and whether
+	// that is o.
+	BeginOnce(ctx context.Context, o webhook.Once) (kept webhook.Once, begun bool, err error)
+	// EndOnce keeps the answer of what was begun.
+	EndOnce(ctx context.Context, o webhook.Once) error
+	// ForgetOnce makes room for another try of what was begun at o.StartedAt and
+	// has no answer. That there is none is no error.
+	ForgetOnce(ctx context.Context, o webhook.Once) error
+}
+
+// PortalStore keeps the links that let a customer in without a key.
+type PortalStore interface {
+	PutPortalLink(ctx context.Context, l webhook.PortalLink) error
+	// UsePortalLink spends a link and returns it. webhook.ErrNotFound when there
+	// is none of that id and hash, or it has expired or was used.
+	UsePortalLink(ctx context.Context, id string, hash []byte, now time.Time) (webhook.PortalLink, error)
 }
 
 // KeyStore keeps API keys. The account "" has those that belong to none.
@@ -44,6 +73,8 @@ type KeyStore interface {
 	PutKey(ctx context.Context, k webhook.Key) error
 	Key(ctx context.Context, id string) (webhook.Key, error)
 	Keys(ctx context.Context, account string) ([]webhook.Key, error)
+	// RevokeKey ends a key of the account, or lets it end earlier: a time later
+	// than the present one changes nothing. webhook.ErrNotFound.
 	RevokeKey(ctx context.Context, account, id string, at time.Time) error
 }
 
@@ -77,10 +108,11 @@ type JobStore interface {
 
 // DeliveryReader reads deliveries and what they are made of.
 type DeliveryReader interface {
-	Deliveries(ctx context.Context, f webhook.Filter) ([]webhook.Delivery, error)
+	// Deliveries looks at a bounded number of rows: a page may be short, or
+	// empty, and still have a next cursor, which is "" only at the end.
+	Deliveries(ctx context.Context, f webhook.Filter) (list []webhook.Delivery, next string, err error)
 	Delivery(ctx context.Context, r webhook.Ref) (webhook.Delivery, error)
 	Attempts(ctx context.Context, r webhook.Ref) ([]webhook.Attempt, error)
-	Event(ctx context.Context, account, id string) (webhook.Event, error)
 }
 
 // DeliveryWriter changes deliveries.
@@ -100,8 +132,14 @@ type Config struct {
 	Store       Store
 	Retry       Queue
 	RefusedHost func(rawURL string) error // why a URL's host may not be called; nil: all may
+	Sender      deliver.Sender            // makes test webhooks; nil: they are refused
 	PublicURL   string                    // begins the links of webhooks; "" leaves them out
+	Rate        int                       // requests a second of a key, or of an account's keys together; 0: 100 of an account's, any number of others
+	CORSOrigins []string                  // exactly these may call from a browser, such as https://app.example.com; nil: none
 	Version     string                    // of this build, for the OpenAPI document
+	Files       Files                     // uploads and results; nil: this server keeps none
+	Local       Local                     // serves the files that Files has no links to; nil: it has for all
+	MaxUpload   int64                     // bytes of an upload through the API; 0: 64 MiB
 	Now         func() time.Time          // nil is time.Now
 	Log         *slog.Logger              // nil is slog.Default
 }
@@ -114,6 +152,7 @@ type API struct {
 	huma    huma.API
 	openAPI []byte
 	keys    keyCache
+	limits  limits
 	account sync.Mutex // one default endpoint is set at a time
 }
 
@@ -133,11 +172,18 @@ func New(c Config) *API {
 	a.mux.HandleFunc("GET /healthz", healthy)
 	a.addAccounts()
 	a.addKeys()
+	a.addPortal()
 	a.addJobs()
 	a.addEndpoints()
 	a.addDeliveries()
+	a.addEvents()
+	a.addResends()
+	a.addUploads()
+	a.addResultSets()
+	a.addDownloads()
 	a.openAPI = document(a.huma.OpenAPI())
 	a.mux.HandleFunc("GET /openapi.json", a.serveOpenAPI)
+	a.addPages()
 	return a
 }
 
@@ -145,6 +191,9 @@ func New(c Config) *API {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	watched := &response{ResponseWriter: w}
 	defer a.recovered(watched, r)
+	if a.crossOrigin(watched, r) {
+		return
+	}
 	p := r.URL.EscapedPath()
 	if !strings.HasPrefix(p, "/") || path.Clean(p) != p || strings.HasPrefix(p, verbRoot) {
 		notFound().write(watched)

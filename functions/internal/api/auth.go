@@ -2,9 +2,8 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ const keyTTL = 3 * time.Second
 
 // caller is who makes a request.
 type caller struct {
+	key     string // its id
 	scope   webhook.Scope
 	account string // for webhook.ScopeAccount
 }
@@ -33,25 +33,34 @@ func callerOf(ctx context.Context) caller {
 	return c
 }
 
-// require lets pass whoever holds a key of one of the scopes, and a JSON body
-// only where there is one.
+// require lets pass whoever holds a key of one of the scopes and has requests
+// left, and a JSON body only where there is one. Without scopes it asks for no
+// key.
 func (a *API) require(scopes []webhook.Scope) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		c, err := a.authenticate(ctx, scopes)
+		_, w := humago.Unwrap(ctx)
+		c, err := a.admitted(ctx, scopes, w.Header())
 		if err == nil {
 			err = checkContentType(ctx)
 		}
-		if err == nil {
-			next(huma.WithValue(ctx, callerKey{}, c))
+		if err != nil {
+			a.problemOf(ctx.Context(), err).write(w)
 			return
 		}
-		p := a.problemOf(ctx.Context(), err)
-		if p.Status == http.StatusUnauthorized {
-			ctx.SetHeader("WWW-Authenticate", "Bearer")
-		}
-		_, w := humago.Unwrap(ctx)
-		p.write(w)
+		next(huma.WithValue(ctx, callerKey{}, c))
 	}
+}
+
+// admitted returns the caller, if it may call now.
+func (a *API) admitted(ctx huma.Context, scopes []webhook.Scope, answer http.Header) (caller, error) {
+	if scopes == nil {
+		return caller{}, nil
+	}
+	c, err := a.authenticate(ctx, scopes)
+	if err != nil {
+		return caller{}, err
+	}
+	return c, a.admit(ctx.Context(), c, answer)
 }
 
 func (a *API) authenticate(ctx huma.Context, scopes []webhook.Scope) (caller, error) {
@@ -59,26 +68,24 @@ func (a *API) authenticate(ctx huma.Context, scopes []webhook.Scope) (caller, er
 	if !found {
 		return caller{}, unauthorized("There is no key; send Authorization: Bearer jh_live_...")
 	}
-	id, secret, err := ParseKey(strings.TrimSpace(full))
+	key, err := a.Authenticate(ctx.Context(), strings.TrimSpace(full))
+	if errors.Is(err, webhook.ErrNotFound) {
+		return caller{}, unauthorized("The key is not valid.")
+	}
 	if err != nil {
-		return caller{}, unauthorized("The key is not valid.")
-	}
-	key, err := a.keys.get(ctx.Context(), a.Store, id, a.Now())
-	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
 		return caller{}, err
-	}
-	if sum := sha256.Sum256([]byte(secret)); subtle.ConstantTimeCompare(sum[:], key.Hash) != 1 || !key.RevokedAt.IsZero() {
-		return caller{}, unauthorized("The key is not valid.")
 	}
 	for _, s := range scopes {
 		if s == key.Scope {
-			return caller{scope: key.Scope, account: key.Account}, nil
+			return caller{key: key.ID, scope: key.Scope, account: key.Account}, nil
 		}
 	}
 	return caller{}, problem(http.StatusForbidden, "A key of scope "+string(key.Scope)+" may not do this.")
 }
 
-func unauthorized(detail string) *Problem { return problem(http.StatusUnauthorized, detail) }
+func unauthorized(detail string) *Problem {
+	return problem(http.StatusUnauthorized, detail).with("WWW-Authenticate", "Bearer")
+}
 
 // checkContentType refuses a body that says it is something else than JSON.
 func checkContentType(ctx huma.Context) error {
@@ -111,12 +118,16 @@ func accountFor(ctx context.Context, asked string) (string, error) {
 }
 
 // keyCache keeps keys in memory for a moment, so that a busy caller costs no
-// read. Only keys that exist are kept, so their number bounds it.
+// read. Only keys that exist are kept, and those of the last minute alone.
 type keyCache struct {
 	lock    sync.RWMutex
 	entries map[string]keyEntry
+	swept   time.Time
 	changes int // a key read before the last change is not kept
 }
+
+// keySweep is how often keys that nobody uses are dropped.
+const keySweep = time.Minute
 
 type keyEntry struct {
 	key   webhook.Key
@@ -140,9 +151,18 @@ func (c *keyCache) get(ctx context.Context, from KeyStore, id string, now time.T
 		if c.entries == nil {
 			c.entries = map[string]keyEntry{}
 		}
+		c.sweep(now)
 		c.entries[id] = keyEntry{key, now.Add(keyTTL)}
 	}
 	return key, nil
+}
+
+func (c *keyCache) sweep(now time.Time) {
+	if now.Sub(c.swept) < keySweep {
+		return
+	}
+	maps.DeleteFunc(c.entries, func(_ string, e keyEntry) bool { return !now.Before(e.until) })
+	c.swept = now
 }
 
 // forget drops a key, and whatever is being read of it at this moment.

@@ -1,10 +1,14 @@
 package api_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jobhook/jobhook/functions/internal/api"
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -27,6 +31,9 @@ func routes() []route {
 		{"POST", "/v1/keys", `{"scope":"platform"}`, false, false},
 		{"GET", "/v1/keys", "", false, false},
 		{"DELETE", "/v1/keys/k", "", false, false},
+		{"POST", "/v1/accounts/acme/keys/k:rotate", "", false, true},
+		{"POST", "/v1/keys/k:rotate", "", false, false},
+		{"POST", "/v1/accounts/acme/portal-links", "", false, true},
 		{"PUT", "/v1/jobs/1", `{"account":"acme","kind":"async","status":"pending"}`, false, true},
 		{"PATCH", "/v1/jobs/1", `{"status":"processing"}`, false, true},
 		{"GET", "/v1/jobs/1", "", true, true},
@@ -36,10 +43,30 @@ func routes() []route {
 		{"GET", "/v1/endpoints/e?account=acme", "", true, true},
 		{"PATCH", "/v1/endpoints/e?account=acme", `{}`, true, true},
 		{"DELETE", "/v1/endpoints/e?account=acme", "", true, true},
+		{"POST", "/v1/endpoints/e:rotate-secret?account=acme", "", true, true},
+		{"POST", "/v1/endpoints/e:test?account=acme", "", true, true},
+		{"POST", "/v1/endpoints/e:pause?account=acme", "", true, true},
+		{"POST", "/v1/endpoints/e:resume?account=acme", "", true, true},
 		{"GET", "/v1/deliveries?account=acme", "", true, true},
 		{"GET", "/v1/deliveries/d?account=acme", "", true, true},
 		{"POST", "/v1/deliveries/d:resend?account=acme", "", true, true},
 		{"GET", "/v1/events/e?account=acme", "", true, true},
+		{"GET", "/v1/events?account=acme", "", true, true},
+		{"POST", "/v1/resends?account=acme", `{"dry_run":true,"filter":{}}`, true, true},
+		{"GET", "/v1/resends?account=acme", "", true, true},
+		{"GET", "/v1/resends/r?account=acme", "", true, true},
+		{"POST", "/v1/resends/r:cancel?account=acme", "", true, true},
+		{"POST", "/v1/jobs/1/runs/1/records", `{"n":1}`, false, true},
+		{"GET", "/v1/jobs/1/runs/1/records", "", false, true},
+		{"POST", "/v1/jobs/1/runs/1/record-links", `{}`, false, true},
+		{"POST", "/v1/jobs/1/inputs", `{"n":1}`, false, true},
+		{"GET", "/v1/jobs/1/inputs", "", false, true},
+		{"POST", "/v1/jobs/1/input-links", `{}`, false, true},
+		{"GET", "/v1/jobs/1/runs?account=acme", "", true, true},
+		{"GET", "/v1/jobs/1/result-sets?account=acme", "", true, true},
+		{"GET", "/v1/jobs/1/runs/1/result-set?account=acme", "", true, true},
+		{"POST", "/v1/jobs/1/runs/1/result-set:revoke?account=acme", "", true, true},
+		{"GET", "/v1/jobs/1/runs/1/downloads?account=acme", "", true, true},
 	}
 }
 
@@ -106,6 +133,10 @@ func TestAnotherAccountsObjectsLookLikeNone(t *testing.T) {
 		{"GET", "/v1/endpoints/" + ep + "?account=other", "/v1/endpoints/ep_none?account=none", ""},
 		{"PATCH", "/v1/endpoints/" + ep, "/v1/endpoints/ep_none", `{"status":"paused"}`},
 		{"DELETE", "/v1/endpoints/" + ep, "/v1/endpoints/ep_none", ""},
+		{"POST", "/v1/endpoints/" + ep + ":rotate-secret", "/v1/endpoints/ep_none:rotate-secret", ""},
+		{"POST", "/v1/endpoints/" + ep + ":test", "/v1/endpoints/ep_none:test", ""},
+		{"POST", "/v1/endpoints/" + ep + ":pause", "/v1/endpoints/ep_none:pause", ""},
+		{"POST", "/v1/endpoints/" + ep + ":resume?account=other", "/v1/endpoints/ep_none:resume?account=none", ""},
 		{"GET", "/v1/deliveries?account=other", "/v1/deliveries?account=none", ""},
 		{"GET", "/v1/deliveries/" + d.ID, "/v1/deliveries/dlv_none", ""},
 		{"POST", "/v1/deliveries/" + d.ID + ":resend", "/v1/deliveries/dlv_none:resend", ""},
@@ -148,6 +179,96 @@ func TestAKeyRevokedElsewhereFailsWithinSeconds(t *testing.T) {
 	}
 }
 
+// revoking is a store in which somebody revokes all keys of an account when it
+// gets another.
+type revoking struct {
+	api.Store
+	now func() time.Time
+}
+
+func (r revoking) PutKey(ctx context.Context, k webhook.Key) error {
+	keys, err := r.Keys(ctx, k.Account)
+	for _, old := range keys {
+		err = errors.Join(err, r.RevokeKey(ctx, k.Account, old.ID, r.now()))
+	}
+	return errors.Join(err, r.Store.PutKey(ctx, k))
+}
+
+func TestARotationDoesNotReviveAKeyThatIsRevokedMeanwhile(t *testing.T) {
+	s := newSite(t)
+	made := s.must(t, 201, s.platform, "POST", "/v1/accounts/acme/keys", `{}`)
+	key := made["key"].(string)
+	s = s.with(func(c *api.Config) { c.Store = revoking{s.store, s.clock.now} })
+	s.must(t, 201, s.platform, "POST", "/v1/accounts/acme/keys/"+made["id"].(string)+":rotate", "")
+	if got := s.do(key, "GET", "/v1/endpoints", ""); got.status != 401 {
+		t.Errorf("got %d of the revoked key, want 401", got.status)
+	}
+}
+
+func TestARotatedKeyWorksUntilItsOverlapEnds(t *testing.T) {
+	s := newSite(t)
+	for _, tt := range []struct {
+		name, by, list, body string
+		overlap              time.Duration
+	}{
+		{"an account's, for a day", s.platform, "/v1/accounts/acme/keys", "", 24 * time.Hour},
+		{"an account's, for an hour", s.platform, "/v1/accounts/acme/keys", `{"overlap_seconds":3600}`, time.Hour},
+		{"an account's, at once", s.platform, "/v1/accounts/acme/keys", `{"overlap_seconds":0}`, 0},
+		{"a platform's", s.operator, "/v1/keys", `{"overlap_seconds":60}`, time.Minute},
+	} {
+		scope, reads := "account", "/v1/endpoints"
+		if tt.list == "/v1/keys" {
+			scope, reads = "platform", "/v1/endpoints?account=acme"
+		}
+		old := s.must(t, 201, tt.by, "POST", tt.list, `{"name":"ci","scope":"`+scope+`"}`)
+		s.do(old["key"].(string), "GET", reads, "") // now it is in memory
+		fresh := s.must(t, 201, tt.by, "POST", tt.list+"/"+old["id"].(string)+":rotate", tt.body)
+		if fresh["id"] == old["id"] || fresh["name"] != "ci" || fresh["scope"] != old["scope"] || fresh["revoked_at"] != nil {
+			t.Errorf("%s: got %v in place of %v", tt.name, fresh, old)
+		}
+		if tt.overlap > 0 {
+			s.clock.move(tt.overlap - time.Second)
+			s.must(t, 200, old["key"].(string), "GET", reads, "")
+			s.clock.move(time.Second)
+		}
+		if got := s.do(old["key"].(string), "GET", reads, ""); got.status != 401 {
+			t.Errorf("%s: the old key after its overlap: got %d, want 401", tt.name, got.status)
+		}
+		s.must(t, 200, fresh["key"].(string), "GET", reads, "")
+		if got := s.do(tt.by, "POST", tt.list+"/"+old["id"].(string)+":rotate", ""); got.status != 409 || got.problem(t).Type != "/problems/key-ending" {
+			t.Errorf("%s: rotated again: got %d %s, want 409", tt.name, got.status, got.body)
+		}
+	}
+}
+
+func TestAKeyIsRotatedUnderItsOwnAccountOnly(t *testing.T) {
+	s := newSite(t)
+	id, _, _ := api.ParseKey(s.other)
+	root, _, _ := api.ParseKey(s.platform)
+	for _, target := range []string{"/v1/accounts/acme/keys/" + id, "/v1/accounts/acme/keys/none", "/v1/accounts/none/keys/" + id,
+		"/v1/accounts/acme/keys/" + root, "/v1/keys/" + id, "/v1/keys/none"} {
+		if got := s.do(s.operator, "POST", target+":rotate", ""); got.status != 404 {
+			t.Errorf("%s: got %d %s, want 404", target, got.status, got.body)
+		}
+	}
+	s.must(t, 200, s.other, "GET", "/v1/endpoints", "")
+	if got := s.do(s.operator, "POST", "/v1/keys/"+root+":rotate", `{"overlap_seconds":2592001}`); got.status != 422 {
+		t.Errorf("an overlap of more than 30 days: got %d, want 422", got.status)
+	}
+}
+
+func TestTheKeyOfAnAccountWhoseIDHasAColonOrASlashIsRotated(t *testing.T) {
+	s := newSite(t)
+	for _, account := range []string{"a:b", "a%2Fb", "x:rotate", "keys"} {
+		s.must(t, 200, s.platform, "PUT", "/v1/accounts/"+account, `{}`)
+		old := s.must(t, 201, s.platform, "POST", "/v1/accounts/"+account+"/keys", `{}`)
+		fresh := s.must(t, 201, s.platform, "POST", "/v1/accounts/"+account+"/keys/"+old["id"].(string)+":rotate", "")
+		if fresh["account"] != old["account"] || fresh["id"] == old["id"] {
+			t.Errorf("%s: got %v in place of %v", account, fresh, old)
+		}
+	}
+}
+
 func TestKeysAreShownWholeOnce(t *testing.T) {
 	s := newSite(t)
 	made := s.must(t, 201, s.platform, "POST", "/v1/accounts/acme/keys", `{"name":"ci"}`)
@@ -159,6 +280,54 @@ func TestKeysAreShownWholeOnce(t *testing.T) {
 	}
 	if got := s.must(t, 200, key, "GET", "/v1/accounts/acme", ""); got["id"] != "acme" {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestKeysAreListedByPages(t *testing.T) {
+	s := newSite(t)
+	for i := range 5 {
+		s.clock.move(time.Second)
+		s.must(t, 201, s.platform, "POST", "/v1/accounts/acme/keys", fmt.Sprintf(`{"name":"%d"}`, i))
+	}
+	var names []string
+	for after := "&"; after != ""; {
+		got := s.must(t, 200, s.platform, "GET", "/v1/accounts/acme/keys?limit=2"+after, "")
+		for _, item := range got["items"].([]any) {
+			names = append(names, item.(map[string]any)["name"].(string))
+		}
+		if after, _ = got["next"].(string); after != "" {
+			after = "&after=" + after
+		}
+	}
+	if got := strings.Join(names, " "); got != "test 0 1 2 3 4" {
+		t.Errorf("got %s", got)
+	}
+	root, _, _ := api.ParseKey(s.platform)
+	if got := s.do(s.platform, "GET", "/v1/accounts/acme/keys?after="+root, ""); got.status != 422 || got.problem(t).Errors[0].Field != "after" {
+		t.Errorf("a key of nobody's as the cursor: got %d %s", got.status, got.body)
+	}
+}
+
+// TestNoAccountLearnsWhetherAnotherExists names another account, and one that
+// does not exist, on every route that an account's key may use.
+func TestNoAccountLearnsWhetherAnotherExists(t *testing.T) {
+	s := newSite(t)
+	s.must(t, 201, s.platform, "PUT", "/v1/jobs/1", `{"account":"other","kind":"async","status":"pending"}`)
+	for _, r := range routes() {
+		if !r.account || !strings.Contains(r.target, "account") {
+			continue
+		}
+		theirs := s.do(s.acme, r.method, strings.ReplaceAll(r.target, "acme", "other"), r.body)
+		absent := s.do(s.acme, r.method, strings.ReplaceAll(r.target, "acme", "none"), r.body)
+		if theirs.status != 404 || absent.status != 404 || theirs.body != absent.body {
+			t.Errorf("%s %s: got %d %s, of none %d %s", r.method, r.target, theirs.status, theirs.body, absent.status, absent.body)
+		}
+	}
+	for _, target := range []string{"", "/runs", "/result-sets", "/runs/1/result-set", "/runs/1/downloads"} {
+		theirs, absent := s.do(s.acme, "GET", "/v1/jobs/1"+target, ""), s.do(s.acme, "GET", "/v1/jobs/2"+target, "")
+		if theirs.status != 404 || absent.status != 404 || theirs.body != absent.body {
+			t.Errorf("%s of a job: got %d %s, of none %d %s", target, theirs.status, theirs.body, absent.status, absent.body)
+		}
 	}
 }
 
@@ -209,7 +378,7 @@ func TestNoBodyLeadsToAServerError(t *testing.T) {
 		for _, body := range []string{
 			`null`, `5`, `"x"`, `[]`, `{}`, `{"":0}`, `{"a":`, "\x00", "\xff", `{"url":null,"types":null,"policy":null}`,
 			`{"url":"https://a.example","policy":{"timeout_seconds":1e1}}`, `{"name":"\ud800"}`, `{"status":{"a":[]}}`, `{"url":[],"types":{},"policy":5}`,
-			`{"webhook_url":"http://[::1"}`, strings.Repeat("[", 20_000), `{"x":` + strings.Repeat(`{"x":`, 20_000),
+			`{"url":"https://a.example","types":[[],{}]}`, `{"webhook_url":"http://[::1"}`, strings.Repeat("[", 20_000), `{"x":` + strings.Repeat(`{"x":`, 20_000),
 			`{"account":"acme","kind":"batch","status":"idle","run":99999999999999999999}`, `{"created_at":1e300}`,
 		} {
 			if got := s.do(s.operator, r.method, r.target, body); got.status >= 500 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobhook/jobhook/functions/internal/api"
 	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -40,6 +41,7 @@ func TestBadInputIsRefusedWithFieldAndCureAndChangesNothing(t *testing.T) {
 	s.must(t, 201, s.platform, "PUT", "/v1/jobs/runs", `{"account":"acme","kind":"async","status":"processing"}`)
 	s.must(t, 201, s.platform, "PUT", "/v1/jobs/ended", `{"account":"acme","kind":"async","status":"success"}`)
 	s.must(t, 201, s.platform, "PUT", "/v1/jobs/theirs", `{"account":"other","kind":"async","status":"pending"}`)
+	s.must(t, 201, s.platform, "PUT", "/v1/jobs/idles", `{"account":"acme","kind":"batch","status":"idle","notification_csv_fields":"a, b.0.c"}`)
 	s.must(t, 201, s.platform, "PUT", "/v1/jobs/pipe", `{"account":"acme","kind":"pipeline","status":"active"}`)
 	ep := "/v1/endpoints/" + s.must(t, 201, s.acme, "POST", "/v1/endpoints", `{"url":"https://a.example"}`)["id"].(string)
 	long := "https://a.example/" + strings.Repeat("x", 2048)
@@ -48,6 +50,9 @@ func TestBadInputIsRefusedWithFieldAndCureAndChangesNothing(t *testing.T) {
 	async := func(more string) string { return `{"account":"acme","kind":"async","status":"pending"` + more + `}` }
 	batch := func(url string) string {
 		return `{"account":"acme","kind":"batch","status":"queued","notification_webhook":"` + url + `"}`
+	}
+	columns := func(paths string) string {
+		return `{"account":"acme","kind":"batch","status":"queued","notification_csv_fields":"` + paths + `"}`
 	}
 	pipe := func(hooks string) string {
 		return `{"account":"acme","kind":"pipeline","status":"active","webhooks":` + hooks + `}`
@@ -88,9 +93,15 @@ func TestBadInputIsRefusedWithFieldAndCureAndChangesNothing(t *testing.T) {
 		{"private address under a name in capitals", "PUT", "/v1/jobs/n", `{"account":"acme","kind":"batch","status":"queued","Notification_Webhook":"http://10.0.0.1/"}`, 422, "invalid", "notification_webhook"},
 		{"private progress URL", "PUT", "/v1/jobs/n", pipe(`{"progress":"http://10.0.0.1/"}`), 422, "invalid", "webhooks.progress"},
 		{"private result URL", "PATCH", "/v1/jobs/pipe", `{"webhooks":{"result":"http://10.0.0.1/"}}`, 422, "invalid", "webhooks.result"},
+		{"columns with an empty name", "PUT", "/v1/jobs/n", columns("a,b..c"), 422, "invalid", "notification_csv_fields"},
+		{"columns with an empty path", "PUT", "/v1/jobs/n", columns("a,,b"), 422, "invalid", "notification_csv_fields"},
+		{"columns under a name in capitals", "PUT", "/v1/jobs/n", strings.Replace(columns(".a"), "notification_csv", "Notification_CSV", 1), 422, "invalid", "notification_csv_fields"},
+		{"columns with an empty name, patched", "PATCH", "/v1/jobs/idles", `{"notification_csv_fields":"a."}`, 422, "invalid", "notification_csv_fields"},
 		{"oversize body", "PUT", "/v1/jobs/n", async(`,"x":"` + pad + `"`), 413, "too-large", ""},
 		{"oversize with what is added", "PUT", "/v1/jobs/n", async(`,"x":"` + pad[:job.MaxRecordBytes-80] + `"`), 413, "too-large", ""},
 		{"oversize once patched", "PATCH", "/v1/jobs/waits", `{"x":"` + pad[:job.MaxRecordBytes-80] + `"}`, 413, "too-large", ""},
+		{"longer than leaves room for what Jobhook adds", "PUT", "/v1/jobs/n", async(`,"x":"` + pad[:job.MaxRecordBytes-1024-150] + `"`), 413, "too-large", ""},
+		{"longer than leaves room, once patched", "PATCH", "/v1/jobs/waits", `{"x":"` + pad[:job.MaxRecordBytes-1024-150] + `"}`, 413, "too-large", ""},
 		{"id of another account", "PUT", "/v1/jobs/theirs", async(""), 409, "taken", "id"},
 		{"wrong type of status", "PUT", "/v1/jobs/n", `{"account":"acme","kind":"async","status":5}`, 422, "invalid", "status"},
 		{"wrong type of run", "PUT", "/v1/jobs/n", async(`,"run":"1"`), 422, "invalid", "run"},
@@ -147,10 +158,16 @@ func TestBadInputIsRefusedWithFieldAndCureAndChangesNothing(t *testing.T) {
 		{"endpoint of an unknown account", "POST", "/v1/endpoints?account=zero", `{"url":"https://a.example"}`, 404, "not-found", "-"},
 		{"userinfo of an endpoint", "POST", "/v1/endpoints?account=acme", `{"url":"https://u@a.example"}`, 422, "invalid", "url"},
 		{"unknown type", "POST", "/v1/endpoints?account=acme", `{"url":"https://a.example","types":["job.exploded"]}`, 422, "invalid", "types[0]"},
+		{"a type twice", "POST", "/v1/endpoints?account=acme", `{"url":"https://a.example","types":["job.failed","job.failed"]}`, 422, "invalid", "types[1]"},
+		{"a type twice, patched", "PATCH", ep + "?account=acme", `{"types":["job.failed","job.failed"]}`, 422, "invalid", "types[1]"},
+		{"lists for types", "POST", "/v1/endpoints?account=acme", `{"url":"https://a.example","types":[[1],[1]]}`, 422, "invalid", "types[0]"},
+		{"objects for types, patched", "PATCH", ep + "?account=acme", `{"types":[{},{}]}`, 422, "invalid", "types[0]"},
 		{"wait too short", "POST", "/v1/endpoints?account=acme", `{"url":"https://a.example","policy":{"retry_seconds":[0]}}`, 422, "invalid", "policy.retry_seconds"},
 		{"timeout too long", "PATCH", ep + "?account=acme", `{"policy":{"timeout_seconds":31}}`, 422, "invalid", "policy.timeout_seconds"},
 		{"unknown policy", "PATCH", ep + "?account=acme", `{"policy":{"retries":3}}`, 422, "invalid", "policy.retries"},
 		{"no secret", "PATCH", ep + "?account=acme", `{"secret":"hunter2"}`, 422, "invalid", "secret"},
+		{"an empty secret", "POST", "/v1/endpoints?account=acme", `{"url":"https://a.example","secret":""}`, 422, "invalid", "secret"},
+		{"an empty secret, patched", "PATCH", ep + "?account=acme", `{"secret":""}`, 422, "invalid", "secret"},
 		{"a private key as the secret", "PATCH", ep + "?account=acme", `{"secret":"whsk_AAAA"}`, 422, "invalid", "secret"},
 		{"a secret for ed25519", "POST", "/v1/endpoints?account=acme", `{"url":"https://a.example","signing":"ed25519","secret":"whsec_` + strings.Repeat("A", 32) + `"}`, 422, "invalid", "secret"},
 		{"unknown status", "PATCH", ep + "?account=acme", `{"status":"asleep"}`, 422, "invalid", "status"},
@@ -203,6 +220,56 @@ func TestABodyThatSaysItIsSomethingElseIsRefused(t *testing.T) {
 		r.Header.Set("Content-Type", contentType)
 		if got := s.send(r); got.status != want {
 			t.Errorf("%q: got %d %s, want %d", contentType, got.status, got.body, want)
+		}
+	}
+}
+
+// bottomless is a body without an end, and how much of it was read.
+type bottomless struct{ read int }
+
+func (e *bottomless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = ' '
+	}
+	e.read += len(b)
+	return len(b), nil
+}
+
+func TestNoRouteReadsABodyWithoutEnd(t *testing.T) {
+	s := newSite(t)
+	s.must(t, 201, s.platform, "PUT", "/v1/jobs/1", `{"account":"acme","kind":"batch","status":"running"}`)
+	s = s.with(func(c *api.Config) { c.MaxUpload = 1 << 20 })
+	for _, r := range append(routes(), route{method: "POST", target: "/v1/portal-sessions"}) {
+		if r.method == "GET" || r.method == "DELETE" {
+			continue
+		}
+		for _, idempotency := range []string{"", "k"} {
+			body := &bottomless{}
+			request := httptest.NewRequest(r.method, r.target, body)
+			request.Header.Set("Authorization", "Bearer "+s.operator)
+			if idempotency != "" {
+				request.Header.Set("Idempotency-Key", idempotency)
+			}
+			if got := s.send(request); got.status >= 500 || body.read > 4<<20 {
+				t.Errorf("%s %s: got %d %s after %d bytes", r.method, r.target, got.status, got.body, body.read)
+			}
+		}
+	}
+}
+
+func TestAnswersAreJSONWhateverIsAccepted(t *testing.T) {
+	s := newSite(t)
+	for _, accept := range []string{"text/html", "application/cbor", "application/xml;q=0.9, image/*", "*/*", ";;q=x", "application/json;q=0"} {
+		for _, idempotency := range []string{"", "k" + accept} {
+			r := httptest.NewRequest("POST", "/v1/accounts/acme/portal-links", nil)
+			r.Header.Set("Authorization", "Bearer "+s.platform)
+			r.Header.Set("Accept", accept)
+			if idempotency != "" {
+				r.Header.Set("Idempotency-Key", idempotency)
+			}
+			if got := s.send(r); got.status != 201 || got.header.Get("Content-Type") != "application/json" {
+				t.Errorf("%q: got %d %s %s", accept, got.status, got.header.Get("Content-Type"), got.body)
+			}
 		}
 	}
 }

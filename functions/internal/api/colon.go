@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,6 +49,9 @@ func (v *verbs) rewrite(r *http.Request, escaped string) *http.Request {
 	for _, route := range v.routes {
 		if !strings.HasPrefix(escaped, route.collection) || !strings.HasSuffix(escaped, route.suffix) {
 			continue
+		}
+		if object := strings.TrimSuffix(escaped, route.suffix); path.Clean(object) != object {
+			continue // an id of dots alone, which the mux would resolve
 		}
 		again, u := *r, *r.URL
 		u.Path = "/" + route.suffix + strings.TrimSuffix(u.Path, route.suffix)

@@ -3,13 +3,11 @@ package api
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/jobhook/jobhook/shared/format"
+	"github.com/jobhook/jobhook/functions/internal/resend"
 	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -45,24 +43,6 @@ type deliveryDetail struct {
 	Attempts []attemptView `json:"attempts" nullable:"false" doc:"Of all generations, the newest 100."`
 }
 
-// EventBrief shows what happened, without the job record.
-type EventBrief struct {
-	ID   string            `json:"id"`
-	Type webhook.EventType `json:"type"`
-	At   string            `json:"at" format:"date-time"`
-	Run  int               `json:"run"`
-}
-
-type eventView struct {
-	EventBrief
-	Account  string          `json:"account"`
-	Kind     job.Kind        `json:"kind"`
-	JobID    string          `json:"job_id"`
-	Level    job.Level       `json:"level,omitempty"`
-	Sequence string          `json:"sequence,omitempty"`
-	Record   json.RawMessage `json:"record,omitempty" doc:"The job record as it was then."`
-}
-
 type attemptView struct {
 	At                string        `json:"at" format:"date-time"`
 	Generation        int           `json:"generation"`
@@ -93,23 +73,16 @@ type timingView struct {
 	Total     float64 `json:"total"`
 }
 
-type deliveriesInput struct {
-	AccountQuery
-	State    webhook.State `query:"state" enum:"queued,waiting,held,delivered,exhausted,dead,superseded,declined"`
-	Endpoint string        `query:"endpoint"`
-	Job      string        `query:"job" doc:"A job's id."`
-	Paging
-}
-
 func (a *API) addDeliveries() {
 	everybody := scopes(webhook.ScopePlatform, webhook.ScopeAccount)
 	tag := func(id, method, path, summary string, status int) operation {
 		return operation{id: id, method: method, path: path, summary: summary, status: status, tag: "Deliveries"}
 	}
-	register(a, tag("list-deliveries", "GET", "/v1/deliveries", "List deliveries, those of the newest job first", 200), everybody, a.listDeliveries)
+	list := tag("list-deliveries", "GET", "/v1/deliveries", "List deliveries, those of the newest job first", 200)
+	list.details = pagesNote
+	register(a, list, everybody, a.listDeliveries)
 	register(a, tag("get-delivery", "GET", "/v1/deliveries/{id}", "Read a delivery with its attempts", 200), everybody, a.getDelivery)
 	register(a, tag("resend-delivery", "POST", "/v1/deliveries/{id}:resend", "Send a delivery once more", 202), everybody, a.resend)
-	register(a, tag("get-event", "GET", "/v1/events/{id}", "Read an event with the job record of its time", 200), everybody, a.getEvent)
 }
 
 func (a *API) listDeliveries(ctx context.Context, in *deliveriesInput) (*result[page[DeliveryView]], error) {
@@ -117,34 +90,16 @@ func (a *API) listDeliveries(ctx context.Context, in *deliveriesInput) (*result[
 	if err != nil {
 		return nil, err
 	}
-	if in.After != "" && !isDeliveryID(in.After) {
-		return nil, badCursor()
-	}
-	list, err := a.Store.Deliveries(ctx, webhook.Filter{
-		Account: account, State: in.State, Endpoint: in.Endpoint, JobID: in.Job, After: in.After, Limit: in.Limit,
-	})
+	filter, err := in.filter(account)
 	if err != nil {
 		return nil, err
 	}
-	next := ""
-	if len(list) == in.Limit {
-		next = list[len(list)-1].ID
+	list, next, err := a.Store.Deliveries(ctx, filter)
+	if err != nil {
+		return nil, err
 	}
 	return pageOf(list, viewDelivery, next), nil
 }
-
-func badCursor() *Problem {
-	return invalid("after", "it is no cursor", "give the next of the page before as it is")
-}
-
-// isDeliveryID tells whether s looks like an id that Jobhook gave a delivery.
-func isDeliveryID(s string) bool {
-	rest, ok := strings.CutPrefix(s, "dlv_")
-	return ok && len(rest) == deliveryIDChars && strings.Trim(rest, "0123456789abcdefghjkmnpqrstvwxyz") == ""
-}
-
-// deliveryIDChars is the length of a delivery's id after its prefix.
-const deliveryIDChars = 36
 
 func (a *API) getDelivery(ctx context.Context, in *ObjectPath) (*result[deliveryDetail], error) {
 	account, err := accountFor(ctx, in.Account)
@@ -168,77 +123,30 @@ func (a *API) getDelivery(ctx context.Context, in *ObjectPath) (*result[delivery
 	return &result[deliveryDetail]{Body: detail}, nil
 }
 
-func (a *API) getEvent(ctx context.Context, in *ObjectPath) (*result[eventView], error) {
-	account, err := accountFor(ctx, in.Account)
-	if err != nil {
-		return nil, err
-	}
-	e, err := a.Store.Event(ctx, account, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	return &result[eventView]{Body: eventView{
-		EventBrief: briefly(e), Account: e.Account, Kind: e.Kind, JobID: e.JobID,
-		Level: e.Level, Sequence: e.Sequence, Record: e.Record,
-	}}, nil
-}
-
-// resend opens a new generation. When the ring fails, the row stands in the
-// due index and sweep rings for it.
+// resend opens a new generation.
 func (a *API) resend(ctx context.Context, in *ObjectPath) (*result[DeliveryView], error) {
 	account, err := accountFor(ctx, in.Account)
 	if err != nil {
 		return nil, err
 	}
-	read, err := a.Store.Delivery(ctx, webhook.Ref{Account: account, ID: in.ID})
+	next, err := a.sender().Resend(ctx, webhook.Ref{Account: account, ID: in.ID}, 0)
 	if err != nil {
-		return nil, err
-	}
-	policy, err := a.policyOf(ctx, read)
-	if err != nil {
-		return nil, err
-	}
-	next, err := read.Resend(policy, a.Now())
-	if err != nil {
-		return nil, err
-	}
-	if err := a.Store.Record(ctx, read, next, nil); err != nil {
-		return nil, err
-	}
-	if err := a.Retry.Ring(ctx, []webhook.Doorbell{next.Doorbell()}); err != nil {
-		a.Log.WarnContext(ctx, "ring.failed", "delivery", next.ID, "error", err)
+		return nil, unsendable(err)
 	}
 	return &result[DeliveryView]{Body: viewDelivery(next)}, nil
 }
 
-// policyOf is how the delivery would be sent again, or why it cannot be.
-func (a *API) policyOf(ctx context.Context, d webhook.Delivery) (webhook.Policy, error) {
-	if d.Target == (webhook.Target{}) {
-		return webhook.Policy{}, unsendable(d.Reason, "give the account a webhook_url or an endpoint; it hears of what happens from then on")
-	}
-	f, known := format.Lookup(d.Target.Format)
-	if !known {
-		return webhook.Policy{}, unsendable(d.Reason, "give the endpoint a format that tells of this job; it counts from the next event on")
-	}
-	e, err := a.Store.Event(ctx, d.Account, d.EventID)
-	if err != nil {
-		return webhook.Policy{}, err
-	}
-	if _, err := f.Encode(e, a.PublicURL); err != nil {
-		return webhook.Policy{}, unsendable(err.Error(), "use an endpoint whose format tells of such events")
-	}
-	if d.Target.Endpoint == "" {
-		return f.Policy, nil
-	}
-	ep, err := a.Store.Endpoint(ctx, d.Account, d.Target.Endpoint)
-	if errors.Is(err, webhook.ErrNotFound) {
-		return webhook.Policy{}, unsendable("the endpoint was deleted", "make a new endpoint; it hears of what happens from then on")
-	}
-	return f.Policy.With(ep.Policy), err
+func (a *API) sender() *resend.Sender {
+	return &resend.Sender{Store: a.Store, Queue: a.Retry, PublicURL: a.PublicURL, Now: a.Now, Log: a.Log}
 }
 
-func unsendable(why, cure string) error {
-	return conflict("no-target", "There is nowhere to send it.").field("", why, cure)
+// unsendable makes the problem of a delivery that has nowhere to go.
+func unsendable(err error) error {
+	var none *resend.NoTargetError
+	if errors.As(err, &none) {
+		return conflict("no-target", "There is nowhere to send it.").field("", none.Why, none.Cure)
+	}
+	return err
 }
 
 func viewDelivery(d webhook.Delivery) DeliveryView {
@@ -249,10 +157,6 @@ func viewDelivery(d webhook.Delivery) DeliveryView {
 		LastStatus: d.LastStatus, LastFailure: d.LastFailure, CreatedAt: stamp(d.CreatedAt), UpdatedAt: stamp(d.UpdatedAt),
 		DeliveredAt: stamp(d.DeliveredAt), ExpiresAt: stamp(d.ExpiresAt),
 	}
-}
-
-func briefly(e webhook.Event) EventBrief {
-	return EventBrief{ID: e.ID, Type: e.Type, At: stamp(e.At), Run: e.Run}
 }
 
 func viewAttempt(at webhook.Attempt) attemptView {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jobhook/jobhook/functions/internal/export"
 	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -18,6 +19,8 @@ import (
 type draft struct {
 	job.Job
 	rest               []byte // the platform's own attributes as written, each after a comma
+	written            kept   // what the write says of attributes that only Jobhook writes
+	ownSet             bool   // rest has a result set that the platform named
 	hasRun, hasCreated bool
 	derived            bool // the status follows from page counts
 	now                time.Time
@@ -36,8 +39,8 @@ func (a *API) draftOf(id string, list []member) (draft, error) {
 		return draft{}, err
 	}
 	text, restAt := attrs.text(id)
-	if len(text) > job.MaxRecordBytes {
-		return draft{}, tooLarge(len(text))
+	if len(text) > maxWritten {
+		return draft{}, tooLarge(len(text), maxWritten)
 	}
 	j, err := job.Decode(text)
 	if err != nil {
@@ -46,7 +49,11 @@ func (a *API) draftOf(id string, list []member) (draft, error) {
 	if err := a.checkHooks(j.Kind, attrs.rest); err != nil {
 		return draft{}, err
 	}
+	if err := checkColumns(j.Kind, attrs.rest); err != nil {
+		return draft{}, err
+	}
 	return draft{Job: j, rest: text[restAt : len(text)-1], now: a.Now(),
+		written: kept{attrs.recordsRun, attrs.exported}, ownSet: attrs.ownSet,
 		hasRun: attrs.run != nil, hasCreated: attrs.createdAt != nil, derived: attrs.status == nil}, nil
 }
 
@@ -112,6 +119,28 @@ func (a *API) checkHooks(k job.Kind, rest []member) error {
 	return nil
 }
 
+// checkColumns refuses columns of a CSV that cannot be written, as the export
+// would.
+func checkColumns(k job.Kind, rest []member) error {
+	for _, m := range rest {
+		if k != job.KindBatch || !strings.EqualFold(string(m.Name), csvFields) {
+			continue
+		}
+		var paths string
+		if json.Unmarshal(m.Value, &paths) != nil {
+			continue // whoever decodes the record says so
+		}
+		if _, err := export.ParsePaths(paths); err != nil {
+			what, cure, _ := strings.Cut(err.Error(), "; ")
+			return invalid(csvFields, what, cure)
+		}
+	}
+	return nil
+}
+
+// csvFields is the attribute of a batch that names the columns of its CSV.
+const csvFields = "notification_csv_fields"
+
 func (a *API) checkHook(field, url string) error {
 	if url == "" {
 		return nil
@@ -147,12 +176,19 @@ func (d draft) next(old *job.Job) (job.Job, error) {
 	if err := job.Check(old, j); err != nil {
 		return job.Job{}, impossible(err)
 	}
-	j.Record = d.record(j)
-	if len(j.Record) > job.MaxRecordBytes {
-		return job.Job{}, tooLarge(len(j.Record))
+	ours, err := d.ours(j, old)
+	if err != nil {
+		return job.Job{}, err
+	}
+	j.Record = d.record(j, ours)
+	if written := len(j.Record) - len(ours.appendTo(nil)); written > maxWritten {
+		return job.Job{}, tooLarge(written, maxWritten)
 	}
 	if old != nil && sameButTime(old.Record, j.Record) {
 		return *old, nil
+	}
+	if !ours.none() { // the draft was decoded without it
+		return job.Decode(j.Record)
 	}
 	return j, nil
 }
@@ -199,15 +235,21 @@ func impossible(err error) error {
 	return conflict("transition", "The job cannot become so.").field(f.Field, f.Problem, f.Cure)
 }
 
-func tooLarge(size int) error {
+// maxWritten bounds what a platform's write makes of a record, in bytes. It
+// leaves room for records_run and result_set, which Jobhook adds when the run's
+// records come and are exported: nobody could be told of an export that the
+// record cannot take.
+const maxWritten = job.MaxRecordBytes - 1024
+
+func tooLarge(size, limit int) error {
 	return problem(http.StatusRequestEntityTooLarge, "The record is too large.").
-		field("", fmt.Sprintf("the record has %d bytes with what is added to it, the limit is %d", size, job.MaxRecordBytes),
+		field("", fmt.Sprintf("the record has %d bytes with what is added to it, the limit is %d", size, limit),
 			"keep large results out of the record and name where they lie")
 }
 
 // record writes the whole record: first what every job has, then the
 // platform's own, last when it was written.
-func (d draft) record(j job.Job) []byte {
+func (d draft) record(j job.Job, ours kept) []byte {
 	b := make([]byte, 0, len(d.rest)+len(j.Account)+len(j.ID)+256)
 	b = strconv.AppendQuote(append(b, `{"account":`...), j.Account) // printable ASCII, as the id
 	b = strconv.AppendQuote(append(b, `,"kind":`...), string(j.Kind))
@@ -219,6 +261,7 @@ func (d draft) record(j job.Job) []byte {
 	b = strconv.AppendInt(append(b, `,"run":`...), int64(j.Run), 10)
 	b = append(j.CreatedAt.AppendFormat(append(b, `,"created_at":"`...), stampLayout), '"')
 	b = append(b, d.rest...)
+	b = ours.appendTo(b)
 	return append(d.now.UTC().AppendFormat(append(b, updatedAt...), stampLayout), `"}`...)
 }
 

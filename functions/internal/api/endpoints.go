@@ -3,16 +3,12 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/jobhook/jobhook/shared/webhook"
-)
-
-// The ways to sign.
-const (
-	signHMAC    = "hmac"
-	signEd25519 = "ed25519"
-	signNone    = "none"
 )
 
 // policyBody is what an endpoint changes of its format's policy.
@@ -42,23 +38,23 @@ func (p *policyBody) check() (webhook.PolicyPatch, error) {
 type endpointInput struct {
 	URL          string                 `json:"url" doc:"http or https, at most 2048 bytes."`
 	Format       string                 `json:"format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto" default:"standard"`
-	Types        []webhook.EventType    `json:"types,omitempty" maxItems:"5" uniqueItems:"true" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready" doc:"Empty: all but job.progress."`
+	Types        []webhook.EventType    `json:"types,omitempty" maxItems:"5" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready" doc:"Each once. Empty: all but job.progress."`
 	Policy       *policyBody            `json:"policy,omitempty"`
 	Status       webhook.EndpointStatus `json:"status,omitempty" enum:"enabled,paused,disabled" default:"enabled"`
 	StatusReason string                 `json:"status_reason,omitempty" maxLength:"200" doc:"Why it is paused or disabled, for people."`
 	Signing      string                 `json:"signing,omitempty" enum:"hmac,ed25519,none" doc:"hmac by default."`
-	Secret       string                 `json:"secret,omitempty" doc:"A secret of your own, whsec_ and 24 to 64 bytes in base64, for hmac."`
+	Secret       string                 `json:"secret,omitempty" minLength:"1" doc:"A secret of your own, whsec_ and 24 to 64 bytes in base64, for hmac."`
 }
 
 type endpointPatch struct {
 	URL          *string                 `json:"url,omitempty"`
 	Format       *string                 `json:"format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto"`
-	Types        []webhook.EventType     `json:"types,omitempty" maxItems:"5" uniqueItems:"true" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready"`
+	Types        []webhook.EventType     `json:"types,omitempty" maxItems:"5" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready"`
 	Policy       *policyBody             `json:"policy,omitempty" doc:"Replaces the whole policy of the endpoint."`
 	Status       *webhook.EndpointStatus `json:"status,omitempty" enum:"enabled,paused,disabled"`
 	StatusReason string                  `json:"status_reason,omitempty" maxLength:"200"`
 	Signing      *string                 `json:"signing,omitempty" enum:"hmac,ed25519,none" doc:"Another way to sign takes the place of the present one at once."`
-	Secret       *string                 `json:"secret,omitempty" doc:"Takes the place of the present secret at once."`
+	Secret       *string                 `json:"secret,omitempty" minLength:"1" doc:"Takes the place of the present secret at once."`
 }
 
 type endpointView struct {
@@ -74,6 +70,7 @@ type endpointView struct {
 	Signing      string                 `json:"signing"`
 	Secret       string                 `json:"secret,omitempty" doc:"Shown once: when it is made."`
 	PublicKey    string                 `json:"public_key,omitempty" doc:"What receivers verify ed25519 signatures with."`
+	OldUntil     string                 `json:"old_secret_until,omitempty" format:"date-time" doc:"The secret before this one signs too until then."`
 	Health       healthView             `json:"health"`
 	CreatedAt    string                 `json:"created_at" format:"date-time"`
 	UpdatedAt    string                 `json:"updated_at" format:"date-time"`
@@ -101,11 +98,33 @@ type (
 		AccountQuery
 		Body endpointInput
 	}
+	readEndpointInput struct {
+		ObjectPath
+		IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"The ETag of an earlier answer: if nothing has changed, 304."`
+	}
 	patchEndpointInput struct {
 		ObjectPath
+		Condition
 		Body endpointPatch
 	}
+	deleteEndpointInput struct {
+		ObjectPath
+		Condition
+	}
 )
+
+// shownEndpoint is an endpoint in an answer of its own.
+type shownEndpoint struct {
+	ETag string `header:"ETag"`
+	Body endpointView
+}
+
+// readEndpoint is shownEndpoint, or that nothing has changed.
+type readEndpoint struct {
+	Status int
+	ETag   string `header:"ETag"`
+	Body   endpointView
+}
 
 func (a *API) addEndpoints() {
 	everybody := scopes(webhook.ScopePlatform, webhook.ScopeAccount)
@@ -114,17 +133,21 @@ func (a *API) addEndpoints() {
 	}
 	register(a, tag("create-endpoint", "POST", "/v1/endpoints", "Make an endpoint", 201), everybody, a.createEndpoint)
 	register(a, tag("list-endpoints", "GET", "/v1/endpoints", "List the endpoints of an account", 200), everybody, a.listEndpoints)
-	register(a, tag("get-endpoint", "GET", "/v1/endpoints/{id}", "Read an endpoint", 200), everybody, a.getEndpoint)
+	read := tag("get-endpoint", "GET", "/v1/endpoints/{id}", "Read an endpoint", 200)
+	read.alsoStatus = http.StatusNotModified
+	register(a, read, everybody, a.getEndpoint)
 	register(a, tag("patch-endpoint", "PATCH", "/v1/endpoints/{id}", "Change an endpoint", 200), everybody, a.patchEndpoint)
 	register(a, tag("delete-endpoint", "DELETE", "/v1/endpoints/{id}", "Delete an endpoint", 204), everybody, a.deleteEndpoint)
+	a.addEndpointVerbs(tag, everybody)
 }
 
-func (a *API) createEndpoint(ctx context.Context, in *createEndpointInput) (*result[endpointView], error) {
-	account, err := accountFor(ctx, in.Account)
+func (a *API) createEndpoint(ctx context.Context, in *createEndpointInput) (*shownEndpoint, error) {
+	id, err := accountFor(ctx, in.Account)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.Store.Account(ctx, account); err != nil {
+	account, err := a.Store.Account(ctx, id)
+	if err != nil {
 		return nil, err
 	}
 	if err := a.checkURL("url", in.Body.URL); err != nil {
@@ -133,20 +156,20 @@ func (a *API) createEndpoint(ctx context.Context, in *createEndpointInput) (*res
 	if err := a.checkRoom(ctx, account); err != nil {
 		return nil, err
 	}
-	view, err := a.create(ctx, account, in.Body, false)
+	e, err := a.create(ctx, account, in.Body, false)
 	if err != nil {
 		return nil, err
 	}
-	return &result[endpointView]{Body: *view}, nil
+	return shown(e, nil, true), nil
 }
 
-// maxEndpoints is how many endpoints an account may have: each is a delivery,
-// or a declined one, for every end of a run.
+// maxEndpoints is how many endpoints an account may have, unless its quota is
+// less: each is a delivery, or a declined one, for every end of a run.
 const maxEndpoints = 100
 
-func (a *API) checkRoom(ctx context.Context, account string) error {
-	list, err := a.Store.Endpoints(ctx, account)
-	if err != nil || len(list) < maxEndpoints {
+func (a *API) checkRoom(ctx context.Context, account webhook.Account) error {
+	list, err := a.Store.Endpoints(ctx, account.ID)
+	if err != nil || len(list) < min(maxEndpoints, firstPositive(account.Quotas.Endpoints, maxEndpoints)) {
 		return err
 	}
 	return conflict("too-many-endpoints", "The account has as many endpoints as it may.").
@@ -154,28 +177,39 @@ func (a *API) checkRoom(ctx context.Context, account string) error {
 }
 
 // create makes an endpoint of a URL that was checked.
-func (a *API) create(ctx context.Context, account string, in endpointInput, isDefault bool) (*endpointView, error) {
+func (a *API) create(ctx context.Context, account webhook.Account, in endpointInput, isDefault bool) (webhook.Endpoint, error) {
+	if err := checkTypes(in.Types); err != nil {
+		return webhook.Endpoint{}, err
+	}
 	policy, err := in.Policy.check()
 	if err != nil {
-		return nil, err
+		return webhook.Endpoint{}, err
 	}
 	secrets, err := secretsFor(in.Signing, in.Secret)
 	if err != nil {
-		return nil, err
+		return webhook.Endpoint{}, err
 	}
-	now := a.Now().UTC()
+	now := later(a.Now(), time.Time{})
 	e := webhook.Endpoint{
-		ID: "ep_" + randomText(keyIDChars), Account: account, URL: in.URL, Format: in.Format, Default: isDefault,
+		ID: "ep_" + randomText(keyIDChars), Account: account.ID, URL: in.URL, Format: in.Format, Default: isDefault,
 		Types: in.Types, Policy: policy, Secrets: secrets, Status: webhook.EndpointEnabled, CreatedAt: now, UpdatedAt: now,
 	}
 	if in.Status != "" {
 		e.Status, e.StatusReason = in.Status, statusReason(in.Status, in.StatusReason)
 	}
-	if err := a.Store.PutEndpoint(ctx, e); err != nil {
-		return nil, err
+	e = within(e, account.Quotas)
+	return e, a.Store.PutEndpoint(ctx, e)
+}
+
+// checkTypes refuses a type that is named twice. It is not said in the schema:
+// huma's check of it panics over an item that is a list or an object.
+func checkTypes(types []webhook.EventType) error {
+	for i, t := range types {
+		if slices.Contains(types[:i], t) {
+			return invalid(fmt.Sprintf("types[%d]", i), "it is there already", "name each type once")
+		}
 	}
-	view := viewEndpoint(e, nil).withSecret(e.Secrets)
-	return &view, nil
+	return nil
 }
 
 func statusReason(s webhook.EndpointStatus, given string) string {
@@ -188,69 +222,7 @@ func statusReason(s webhook.EndpointStatus, given string) string {
 	return given
 }
 
-func (a *API) patchEndpoint(ctx context.Context, in *patchEndpointInput) (*result[endpointView], error) {
-	account, err := accountFor(ctx, in.Account)
-	if err != nil {
-		return nil, err
-	}
-	view, err := a.change(ctx, account, in.ID, in.Body)
-	if err != nil {
-		return nil, err
-	}
-	return &result[endpointView]{Body: *view}, nil
-}
-
-func (a *API) change(ctx context.Context, account, id string, in endpointPatch) (*endpointView, error) {
-	if in.URL != nil {
-		if err := a.checkURL("url", *in.URL); err != nil {
-			return nil, err
-		}
-	}
-	policy, err := in.Policy.check()
-	if err != nil {
-		return nil, err
-	}
-	fresh, err := secretsFor(valueOr(in.Signing, ""), valueOr(in.Secret, ""))
-	if err != nil {
-		return nil, err
-	}
-	now, resign := a.Now().UTC(), false
-	e, err := a.Store.UpdateEndpoint(ctx, account, id, func(e webhook.Endpoint) (webhook.Endpoint, error) {
-		e = in.applied(e)
-		if in.Policy != nil {
-			e.Policy = policy
-		}
-		if resign = in.Secret != nil || in.Signing != nil && *in.Signing != signingOf(e.Secrets); resign {
-			e.Secrets = fresh
-		}
-		e.UpdatedAt = now
-		return e, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	view, err := a.view(ctx, e)
-	if err == nil && resign {
-		view = view.withSecret(e.Secrets)
-	}
-	return &view, err
-}
-
-// applied is the endpoint with what the patch says of it.
-func (in endpointPatch) applied(e webhook.Endpoint) webhook.Endpoint {
-	e.URL, e.Format = valueOr(in.URL, e.URL), valueOr(in.Format, e.Format)
-	if in.Types != nil {
-		e.Types = in.Types
-	}
-	if in.Status != nil {
-		e.Status, e.StatusReason = *in.Status, statusReason(*in.Status, in.StatusReason)
-	} else if in.StatusReason != "" {
-		e.StatusReason = statusReason(e.Status, in.StatusReason)
-	}
-	return e
-}
-
-func (a *API) getEndpoint(ctx context.Context, in *ObjectPath) (*result[endpointView], error) {
+func (a *API) getEndpoint(ctx context.Context, in *readEndpointInput) (*readEndpoint, error) {
 	account, err := accountFor(ctx, in.Account)
 	if err != nil {
 		return nil, err
@@ -259,8 +231,15 @@ func (a *API) getEndpoint(ctx context.Context, in *ObjectPath) (*result[endpoint
 	if err != nil {
 		return nil, err
 	}
-	view, err := a.view(ctx, e)
-	return &result[endpointView]{Body: view}, err
+	one, err := a.show(ctx, e, false)
+	if err != nil {
+		return nil, err
+	}
+	status := http.StatusOK
+	if unchanged(in.IfNoneMatch, one.ETag) {
+		status = http.StatusNotModified
+	}
+	return &readEndpoint{Status: status, ETag: one.ETag, Body: one.Body}, nil
 }
 
 func (a *API) listEndpoints(ctx context.Context, in *AccountQuery) (*result[page[endpointView]], error) {
@@ -279,17 +258,38 @@ func (a *API) listEndpoints(ctx context.Context, in *AccountQuery) (*result[page
 	return pageOf(endpoints, func(e webhook.Endpoint) endpointView { return viewEndpoint(e, health) }, ""), nil
 }
 
-func (a *API) deleteEndpoint(ctx context.Context, in *ObjectPath) (*struct{}, error) {
+// deleteEndpoint deletes an endpoint. On a condition it is written first, so
+// that whoever else has one on the same state meets a newer.
+func (a *API) deleteEndpoint(ctx context.Context, in *deleteEndpointInput) (*struct{}, error) {
 	account, err := accountFor(ctx, in.Account)
 	if err != nil {
 		return nil, err
 	}
+	if in.IfMatch != "" {
+		as := func(e webhook.Endpoint) (webhook.Endpoint, error) { return e, nil }
+		if _, err := a.update(ctx, webhook.Ref{Account: account, ID: in.ID}, in.Condition, as); err != nil {
+			return nil, err
+		}
+	}
 	return nil, a.Store.DeleteEndpoint(ctx, account, in.ID)
 }
 
-func (a *API) view(ctx context.Context, e webhook.Endpoint) (endpointView, error) {
+// show is the answer that shows an endpoint, with its secret if that is new.
+func (a *API) show(ctx context.Context, e webhook.Endpoint, secret bool) (*shownEndpoint, error) {
 	health, err := a.Store.Health(ctx, e.Account)
-	return viewEndpoint(e, health), err
+	if err != nil {
+		return nil, err
+	}
+	return shown(e, health, secret), nil
+}
+
+func shown(e webhook.Endpoint, health []webhook.Health, secret bool) *shownEndpoint {
+	s := &shownEndpoint{Body: viewEndpoint(e, health)}
+	s.ETag = etagOf(e, s.Body)
+	if secret {
+		s.Body = s.Body.withSecret(e.Secrets)
+	}
+	return s
 }
 
 // viewEndpoint shows an endpoint without its secret. One whose health was
@@ -307,54 +307,13 @@ func viewEndpoint(e webhook.Endpoint, health []webhook.Health) endpointView {
 	if len(e.Secrets) > 0 {
 		v.PublicKey = e.Secrets[0].Public()
 	}
+	if len(e.Secrets) > 1 {
+		v.OldUntil = stamp(e.OldUntil)
+	}
 	for _, h := range health {
 		if h.Endpoint == e.ID {
 			v.Health = healthView{State: h.State, Since: stamp(h.Since), Reason: h.Reason}
 		}
 	}
 	return v
-}
-
-// withSecret shows the newest secret, but never a private key: its receiver
-// needs the public one.
-func (v endpointView) withSecret(secrets []webhook.Secret) endpointView {
-	if v.Signing == signHMAC {
-		v.Secret = string(secrets[0])
-	}
-	return v
-}
-
-func signingOf(secrets []webhook.Secret) string {
-	switch {
-	case len(secrets) == 0:
-		return signNone
-	case secrets[0].Public() != "":
-		return signEd25519
-	}
-	return signHMAC
-}
-
-// secretsFor makes what to sign with, or takes the caller's own.
-func secretsFor(signing, own string) ([]webhook.Secret, error) {
-	if own != "" {
-		return ownSecret(signing, own)
-	}
-	switch signing {
-	case signNone:
-		return nil, nil
-	case signEd25519:
-		secret, _ := webhook.NewKeyPair()
-		return []webhook.Secret{secret}, nil
-	}
-	return []webhook.Secret{webhook.NewSecret()}, nil
-}
-
-func ownSecret(signing, own string) ([]webhook.Secret, error) {
-	if signing != "" && signing != signHMAC {
-		return nil, invalid("secret", "it goes with hmac, not with "+signing, "leave out either of the two")
-	}
-	if !strings.HasPrefix(own, webhook.PrefixHMAC) || webhook.Secret(own).Check() != nil {
-		return nil, invalid("secret", "it is no secret to sign with", "write whsec_ and 24 to 64 bytes in base64, or leave it out to get one")
-	}
-	return []webhook.Secret{webhook.Secret(own)}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,7 @@ type keyView struct {
 	Name      string        `json:"name,omitempty"`
 	Key       string        `json:"key,omitempty" doc:"The whole key, shown once: when it is made."`
 	CreatedAt string        `json:"created_at" format:"date-time"`
-	RevokedAt string        `json:"revoked_at,omitempty" format:"date-time"`
+	RevokedAt string        `json:"revoked_at,omitempty" format:"date-time" doc:"It works until then, which may be in the future."`
 }
 
 func viewKey(k webhook.Key) keyView {
@@ -107,6 +108,7 @@ type (
 	mintRootInput struct{ Body keyInput }
 	keysInput     struct {
 		Account string `path:"account"`
+		Paging
 	}
 	keyPath struct {
 		Account string `path:"account"`
@@ -115,7 +117,24 @@ type (
 	rootKeyPath struct {
 		Key string `path:"key"`
 	}
+	rotateKeyInput struct {
+		Account string `path:"account"`
+		Key     string `path:"key"`
+		Body    *overlapBody
+	}
+	rotateRootKeyInput struct {
+		Key  string `path:"key"`
+		Body *overlapBody
+	}
 )
+
+// overlapBody says how long an old key works beside its new one.
+type overlapBody struct {
+	OverlapSeconds *int `json:"overlap_seconds,omitempty" minimum:"0" maximum:"2592000" default:"86400" doc:"How long the old key still works."`
+}
+
+// keyOverlap is how long an old key works where nothing is said.
+const keyOverlap = 24 * time.Hour
 
 func (a *API) addKeys() {
 	tag := func(id, method, path, summary string, status int) operation {
@@ -130,9 +149,17 @@ func (a *API) addKeys() {
 			return a.mint(ctx, "", in.Body)
 		})
 	register(a, tag("list-root-keys", "GET", "/v1/keys", "List the platform and operator keys", 200), operator,
-		func(ctx context.Context, _ *struct{}) (*result[page[keyView]], error) { return a.keyList(ctx, "") })
+		func(ctx context.Context, in *Paging) (*result[page[keyView]], error) { return a.keyList(ctx, "", *in) })
 	register(a, tag("revoke-root-key", "DELETE", "/v1/keys/{key}", "Revoke a platform or operator key", 204), operator,
 		func(ctx context.Context, in *rootKeyPath) (*struct{}, error) { return nil, a.revoke(ctx, "", in.Key) })
+	register(a, tag("rotate-key", "POST", "/v1/accounts/{account}/keys/{key}:rotate", "Make a new key in place of an old one", 201), platform,
+		func(ctx context.Context, in *rotateKeyInput) (*result[keyView], error) {
+			return a.rotateKey(ctx, in.Account, in.Key, in.Body)
+		})
+	register(a, tag("rotate-root-key", "POST", "/v1/keys/{key}:rotate", "Make a new platform or operator key in place of an old one", 201), operator,
+		func(ctx context.Context, in *rotateRootKeyInput) (*result[keyView], error) {
+			return a.rotateKey(ctx, "", in.Key, in.Body)
+		})
 }
 
 func (a *API) mintKey(ctx context.Context, in *mintInput) (*result[keyView], error) {
@@ -160,19 +187,65 @@ func (a *API) mint(ctx context.Context, account string, in keyInput) (*result[ke
 	return &result[keyView]{Body: view}, nil
 }
 
+// rotateKey makes a key like another, which still works for a while. A key that
+// ends anyhow gets no successor: a customer's session must not become a key for
+// ever.
+func (a *API) rotateKey(ctx context.Context, account, id string, in *overlapBody) (*result[keyView], error) {
+	old, err := a.Store.Key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if old.Account != account {
+		return nil, webhook.ErrNotFound
+	}
+	if !old.RevokedAt.IsZero() {
+		return nil, conflict("key-ending", "The key is revoked, or about to end; make another.")
+	}
+	overlap := keyOverlap
+	if in != nil && in.OverlapSeconds != nil {
+		overlap = time.Duration(*in.OverlapSeconds) * time.Second
+	}
+	full, k := MintKey(a.Now(), old.Scope, old.Account, old.Name)
+	if err := a.Store.PutKey(ctx, k); err != nil {
+		return nil, err
+	}
+	err = a.Store.RevokeKey(ctx, account, id, a.Now().UTC().Add(overlap))
+	a.keys.forget(id)
+	if err != nil {
+		return nil, err
+	}
+	view := viewKey(k)
+	view.Key = full
+	return &result[keyView]{Body: view}, nil
+}
+
 func (a *API) listKeys(ctx context.Context, in *keysInput) (*result[page[keyView]], error) {
 	if _, err := a.Store.Account(ctx, in.Account); err != nil {
 		return nil, err
 	}
-	return a.keyList(ctx, in.Account)
+	return a.keyList(ctx, in.Account, in.Paging)
 }
 
-func (a *API) keyList(ctx context.Context, account string) (*result[page[keyView]], error) {
+// keyList is a page of keys, the oldest first. Its cursor is a key's id. The
+// store gives all at once.
+func (a *API) keyList(ctx context.Context, account string, in Paging) (*result[page[keyView]], error) {
 	keys, err := a.Store.Keys(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(keys, viewKey, ""), nil
+	if in.After != "" {
+		last := slices.IndexFunc(keys, func(k webhook.Key) bool { return k.ID == in.After })
+		if last < 0 {
+			return nil, webhook.ErrCursor
+		}
+		keys = keys[last+1:]
+	}
+	now, next := a.Now(), ""
+	keys = slices.DeleteFunc(keys, func(k webhook.Key) bool { return pastSession(k, now) })
+	if len(keys) > in.Limit {
+		keys, next = keys[:in.Limit], keys[in.Limit-1].ID
+	}
+	return pageOf(keys, viewKey, next), nil
 }
 
 func (a *API) revokeKey(ctx context.Context, in *keyPath) (*struct{}, error) {

@@ -23,7 +23,8 @@ type operation struct {
 	maxBody          int64
 	rawBody          *huma.Schema // the body is read as it is, and described so
 	rawAnswer        *huma.Schema // the answer is written as it is, and described so
-	alsoStatus       int          // another status of success, of a raw answer
+	alsoStatus       int          // another status of success, of a raw answer or without one
+	streams          bool         // the body is read as it comes, so that no Idempotency-Key is taken
 }
 
 // result is an answer with a JSON body.
@@ -65,15 +66,21 @@ func scopes(more ...webhook.Scope) []webhook.Scope {
 	return append([]webhook.Scope{webhook.ScopeOperator}, more...)
 }
 
-// register adds a route for the holders of keys of the given scopes. What f
-// returns as an error becomes a Problem.
+// register adds a route for the holders of keys of the given scopes; nil for
+// everybody, without a key. What f returns as an error becomes a Problem.
 func register[I, O any](a *API, o operation, scopes []webhook.Scope, f func(context.Context, *I) (*O, error)) {
 	op := huma.Operation{
 		OperationID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Description: o.details,
 		Tags: []string{o.tag}, DefaultStatus: o.status, MaxBodyBytes: o.maxBody,
 		SkipValidateBody: o.rawBody != nil, Responses: o.responses(),
-		Security:    []map[string][]string{{"key": {}}},
 		Middlewares: huma.Middlewares{a.require(scopes)},
+	}
+	if scopes != nil {
+		op.Security = []map[string][]string{{"key": {}}}
+	}
+	if o.takesOnce(scopes) {
+		op.Parameters = append(op.Parameters, onceParameter())
+		op.Middlewares = append(op.Middlewares, a.once)
 	}
 	if o.rawBody != nil {
 		op.RequestBody = &huma.RequestBody{}
@@ -95,13 +102,13 @@ func register[I, O any](a *API, o operation, scopes []webhook.Scope, f func(cont
 
 func (o operation) responses() map[string]*huma.Response {
 	all := map[string]*huma.Response{}
-	if o.rawAnswer == nil {
-		return all
-	}
 	for _, status := range []int{o.status, o.alsoStatus} {
-		if status != 0 {
-			all[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status),
-				Content: map[string]*huma.MediaType{contentJSON: {Schema: o.rawAnswer}}}
+		r := &huma.Response{Description: http.StatusText(status)}
+		if o.rawAnswer != nil {
+			r.Content = map[string]*huma.MediaType{contentJSON: {Schema: o.rawAnswer}}
+		}
+		if o.rawAnswer != nil && status != 0 || status == http.StatusNotModified {
+			all[strconv.Itoa(status)] = r
 		}
 	}
 	return all
@@ -112,7 +119,7 @@ func openAPIConfig(version string) huma.Config {
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", "" // served by us; the docs page loads scripts from elsewhere
 	c.CreateHooks = nil                                   // no $schema links in answers
 	c.RejectUnknownQueryParameters = true                 // a misspelt filter would match everything
-	c.Info.Description = "Tells the customers of a job platform, by webhook, what became of their jobs."
+	c.Info.Description = about
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"key": {Type: "http", Scheme: "bearer", Description: "An API key: jh_live_<id>_<secret>"},
 	}
@@ -124,9 +131,22 @@ func openAPIConfig(version string) huma.Config {
 	return c
 }
 
+// about is what holds for all routes.
+const about = `Tells the customers of a job platform, by webhook, what became of their jobs.
+
+A key has a scope: an account's key reaches that account only, a platform's all accounts, an operator's also the platforms' keys. What belongs to another account is 404, as is what does not exist.
+
+Refusals are problems (RFC 9457) with stable types; /problems lists them. Lists come in pages: give the next of a page as ?after= until there is none; a page may be short, even empty, and still have a next.
+
+A POST with an Idempotency-Key happens once in 24 hours, however often it is sent; repeats get the first answer, with Idempotency-Replayed: true. Answers of 409, 429 and 5xx are not kept: a repeat tries again. Every POST takes one but the uploads of records and inputs, and portal-sessions, which a link makes once anyhow.
+
+Where a key has a rate, answers tell in RateLimit-Policy and RateLimit what it is and what is left; beyond it they are 429 with Retry-After.
+
+Endpoints have an ETag: GET takes it as If-None-Match; PATCH, DELETE and the verbs take it as If-Match, and are 412 if somebody was faster.`
+
 func document(o *huma.OpenAPI) []byte {
 	o.AddOperation(&huma.Operation{OperationID: "health", Method: http.MethodGet, Path: "/healthz", Summary: "Tell whether the API is up",
-		Responses: map[string]*huma.Response{"200": {Description: "It is"}}})
+		Tags: []string{"Health"}, Responses: map[string]*huma.Response{"200": {Description: "It is"}}})
 	b, err := json.Marshal(o)
 	if err != nil {
 		panic(err) // the document depends on nothing but this package

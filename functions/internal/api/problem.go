@@ -1,11 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -30,6 +32,8 @@ type Problem struct {
 	Detail    string         `json:"detail,omitempty" doc:"What happened this time."`
 	RequestID string         `json:"request_id,omitempty" doc:"Names the request in the server's log, for status 500."`
 	Errors    []FieldProblem `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the request, field by field."`
+
+	header http.Header // of the answer, such as Retry-After
 }
 
 // FieldProblem says what is wrong with one field and what to write instead.
@@ -48,7 +52,11 @@ func (p *Problem) GetStatus() int { return p.Status }
 // ContentType is the content type that huma answers with.
 func (p *Problem) ContentType(string) string { return contentProblem }
 
+// GetHeaders are the headers that huma answers with.
+func (p *Problem) GetHeaders() http.Header { return p.header }
+
 func (p *Problem) write(w http.ResponseWriter) {
+	maps.Copy(w.Header(), p.header)
 	w.Header().Set("Content-Type", contentProblem)
 	w.WriteHeader(p.Status)
 	enc := json.NewEncoder(w)
@@ -59,6 +67,15 @@ func (p *Problem) write(w http.ResponseWriter) {
 // as gives the problem a type of its own.
 func (p *Problem) as(code string) *Problem {
 	p.Type = "/problems/" + code
+	return p
+}
+
+// with adds a header to the answer.
+func (p *Problem) with(name, value string) *Problem {
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	p.header.Set(name, value)
 	return p
 }
 
@@ -81,6 +98,7 @@ func codes() map[int]string {
 	return map[int]string{
 		http.StatusBadRequest:            "malformed",
 		http.StatusRequestEntityTooLarge: "too-large",
+		http.StatusPreconditionFailed:    "precondition",
 		http.StatusUnprocessableEntity:   "invalid",
 		http.StatusInternalServerError:   "internal",
 	}
@@ -164,22 +182,45 @@ func (a *API) recovered(w *response, r *http.Request) {
 	p.write(w)
 }
 
-// response remembers whether the answer has begun.
+// response remembers whether the answer has begun, and holds it back where it
+// is to be kept first.
 type response struct {
 	http.ResponseWriter
 	begun bool
+	held  *held // nil: the answer is written as it comes
+}
+
+// held is an answer that is not yet on its way.
+type held struct {
+	status int
+	body   bytes.Buffer
 }
 
 // WriteHeader begins the answer.
 func (w *response) WriteHeader(status int) {
+	if w.held != nil {
+		w.held.status = status
+		return
+	}
 	w.begun = true
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write writes a part of the answer.
 func (w *response) Write(b []byte) (int, error) {
+	if w.held != nil {
+		return w.held.body.Write(b)
+	}
 	w.begun = true
 	return w.ResponseWriter.Write(b)
+}
+
+// release lets go of what was held back.
+func (w *response) release() {
+	h := w.held
+	w.held = nil
+	w.WriteHeader(h.status)
+	w.Write(h.body.Bytes()) // the client is gone if this fails
 }
 
 // Unwrap is for http.ResponseController and huma's read deadline.

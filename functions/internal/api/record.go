@@ -59,6 +59,8 @@ func checkDoubles(list []member) error {
 type attributes struct {
 	account, kind, id, status, run, createdAt []byte
 	ours                                      []byte // updated_at, phase, outcome: whatever is written, we know better
+	recordsRun, exported                      []byte // what only Jobhook writes, see kept.go
+	ownSet                                    bool   // rest has a result set that the platform named
 	rest                                      []member
 	size                                      int // of rest, written
 }
@@ -68,8 +70,9 @@ type attributes struct {
 const statusDerived = "status_derived"
 
 // reserved are the names of the attributes that the API looks after.
-func reserved() [10]string {
-	return [...]string{"account", "kind", "id", "status", "run", "created_at", "updated_at", "phase", "outcome", statusDerived}
+func reserved() [12]string {
+	return [...]string{"account", "kind", "id", "status", "run", "created_at", "updated_at", "phase", "outcome", statusDerived,
+		recordsRun, resultSet}
 }
 
 func (a *attributes) slot(name string) *[]byte {
@@ -88,6 +91,10 @@ func (a *attributes) slot(name string) *[]byte {
 		return &a.createdAt
 	case "updated_at", "phase", "outcome", statusDerived:
 		return &a.ours
+	case recordsRun:
+		return &a.recordsRun
+	case resultSet:
+		return &a.exported
 	}
 	return nil
 }
@@ -106,6 +113,11 @@ func attributesOf(list []member) (attributes, error) {
 			if slot == &a.ours && !json.Valid(m.Value) { // nobody else looks at it
 				return a, malformed("it is no JSON")
 			}
+			if slot != &a.exported || a.exported == nil || isExported(m.Value) {
+				continue
+			}
+			a.exported, a.ownSet = nil, true // the platform's own files
+			a.rest, a.size = append(a.rest, m), a.size+len(m.Name)+len(m.Value)+len(`,"":`)
 			continue
 		}
 		for _, name := range names {

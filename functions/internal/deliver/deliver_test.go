@@ -654,7 +654,7 @@ func (w *testWorld) dispatch(t *testing.T, payload []byte) {
 func (w *testWorld) dispatchTwin(t *testing.T, fixture, id, twin string) string {
 	t.Helper()
 	w.dispatch(t, []byte(strings.ReplaceAll(string(w.payload(t, fixture)), `"S": "`+id+`"`, `"S": "`+twin+`"`)))
-	list, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: "acme", JobID: twin, Limit: 10})
+	list, _, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: "acme", JobID: twin, Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

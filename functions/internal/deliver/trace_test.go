@@ -151,7 +151,7 @@ func (w *testWorld) setURL(t *testing.T, endpoint, url string) {
 // deliveriesOf returns the ids of a job's deliveries that are queued.
 func (w *testWorld) deliveriesOf(t *testing.T, job string) (ids []string) {
 	t.Helper()
-	list, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: "acme", JobID: job, State: webhook.StateQueued, Limit: 10})
+	list, _, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: "acme", JobID: job, State: webhook.StateQueued, Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

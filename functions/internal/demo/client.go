@@ -29,43 +29,54 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 // call sends in, unless it is nil, and reads the answer into out, unless that
 // is nil. A status of 400 or more is an error with what the API says of it.
 func (c *client) call(ctx context.Context, method, path string, in, out any) error {
-	req, err := c.request(ctx, method, path, in)
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", method, path, err)
+		}
+		body = bytes.NewReader(b)
+	}
+	return c.send(ctx, method, path, "application/json", body, out)
+}
+
+// upload posts a body that is written already.
+func (c *client) upload(ctx context.Context, path, contentType string, body []byte) error {
+	return c.send(ctx, http.MethodPost, path, contentType, bytes.NewReader(body), nil)
+}
+
+// has tells whether there is something to download, without a key.
+func (c *client) has(path string) bool {
+	resp, err := c.http.Head(c.base + path)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && resp.ContentLength > 0
+}
+
+func (c *client) send(ctx context.Context, method, path, contentType string, body io.Reader, out any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.key)
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return err // it names method and URL
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	if err == nil {
-		err = understand(resp.StatusCode, body, out)
+		err = understand(resp.StatusCode, answer, out)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return nil
-}
-
-func (c *client) request(ctx context.Context, method, path string, in any) (*http.Request, error) {
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.key)
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	return req, nil
 }
 
 func understand(status int, body []byte, out any) error {

@@ -33,13 +33,14 @@ type Config struct {
 func Play(ctx context.Context, c Config) error {
 	out := newPrinter(c.Out)
 	ids := newCast(time.Now())
-	r, err := newReceiver(c.Addr, out, ids)
+	api := newClient(c.API, c.Key)
+	defer api.close()
+	r, err := newReceiver(c.Addr, api, out, ids)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	s := &show{api: newClient(c.API, c.Key), receiver: r, out: out, ids: ids}
-	defer s.api.close()
+	s := &show{api: api, receiver: r, out: out, ids: ids}
 	err = s.play(ctx)
 	switch {
 	case c.Once:
@@ -100,16 +101,16 @@ func (s *show) tryNext(ctx context.Context) {
 	}
 	if err := s.api.call(ctx, "POST", "/v1/accounts/"+accountStandard+"/keys", map[string]string{"name": "demo"}, &minted); err != nil {
 		s.out.title("next", "no commands to try: "+err.Error())
-		s.out.next(s.receiver.url)
+		s.out.next(s.receiver.url, s.receiver.table())
 		return
 	}
 	list := s.api.base + "/v1/deliveries"
 	one := list + "/" + s.delivery
 	if s.delivery == "" {
-		s.out.next(s.receiver.url, curl(minted.Key, "", list))
+		s.out.next(s.receiver.url, s.receiver.table(), curl(minted.Key, "", list))
 		return
 	}
-	s.out.next(s.receiver.url, curl(minted.Key, "", list), curl(minted.Key, "", one), curl(minted.Key, "-X POST ", one+":resend"))
+	s.out.next(s.receiver.url, s.receiver.table(), curl(minted.Key, "", list), curl(minted.Key, "", one), curl(minted.Key, "-X POST ", one+":resend"))
 }
 
 // curl writes a command that needs nothing before it. Keys hold letters,

@@ -1,19 +1,12 @@
 package demo
 
 import (
-	"archive/zip"
 	"bytes"
-	"crypto/sha1"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"path"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/jobhook/jobhook/shared/job"
 )
 
 // csvFields are the columns that the batch asks for, as dotted paths.
@@ -42,76 +35,31 @@ func searches() []search {
 	return list
 }
 
-// files are what the demo's platform offers for download, by name.
+// jsonLines writes one record a line.
+func jsonLines[T any](list []T) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	for _, one := range list {
+		if err := enc.Encode(one); err != nil {
+			return nil, err
+		}
+	}
+	return b.Bytes(), nil
+}
+
+// files are what the demo's platform itself offers for download, by name.
 type files map[string][]byte
 
-// newFiles makes the files of a batch's first run and of an async job.
+// newFiles makes the data file of an async job.
 func newFiles(ids cast) (files, error) {
 	page, err := json.MarshalIndent(searches(), "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	f := files{}
-	names := batchNames(ids.batch)
-	f[names["json"].Pages[0]] = page
-	if f[names["json"].AllPages], err = archive(names["json"].Pages[0], page); err != nil {
-		return nil, err
-	}
-	table, err := table(searches())
-	if err != nil {
-		return nil, err
-	}
-	f[names["csv"].Pages[0]], f[names["csv"].AllPages] = table, table // one page holds all
-	f[dataFile(ids.async)] = page
-	return f, nil
-}
-
-// batchNames are the file names of a batch's first run, as SerpWow gives them:
-// those of CSV end with a hash of the columns.
-func batchNames(batch string) map[string]job.ResultFiles {
-	base := "Batch_Results_" + batch + "_1_"
-	columns := fmt.Sprintf("%x", sha1.Sum([]byte(csvFields))) // a name, not a secret
-	return map[string]job.ResultFiles{
-		"json": {Pages: []string{base + "Page_1.json"}, AllPages: base + "All_Pages.zip"},
-		"csv":  {Pages: []string{base + "Page_1_" + columns + ".csv"}, AllPages: base + "All_Pages_" + columns + ".csv"},
-	}
-}
-
-// resultSet is the result set of a batch's first run, with links below root.
-func resultSet(root, batch string) job.ResultSet {
-	linked := map[string]job.ResultFiles{}
-	for format, names := range batchNames(batch) {
-		linked[format] = job.ResultFiles{Pages: []string{root + names.Pages[0]}, AllPages: root + names.AllPages}
-	}
-	return job.ResultSet{ID: 1, Files: linked}
+	return files{dataFile(ids.async): page}, nil
 }
 
 func dataFile(async string) string { return "Data_" + async + ".json" }
-
-func archive(name string, content []byte) ([]byte, error) {
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	w, err := z.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(content); err != nil {
-		return nil, err
-	}
-	err = z.Close()
-	return b.Bytes(), err
-}
-
-func table(list []search) ([]byte, error) {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	rows := [][]string{strings.Split(csvFields, ",")}
-	for _, s := range list {
-		rows = append(rows, []string{s.Search.ID, s.Search.Q, strconv.Itoa(s.Result.Information.TotalResults)})
-	}
-	err := w.WriteAll(rows)
-	return b.Bytes(), err
-}
 
 // ServeHTTP answers a download.
 func (f files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -120,9 +68,6 @@ func (f files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		http.NotFound(w, r)
 		return
-	}
-	if path.Ext(name) == ".csv" {
-		w.Header().Set("Content-Type", "text/csv; charset=utf-8") // not every system knows
 	}
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 }

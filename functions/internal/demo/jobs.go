@@ -56,7 +56,7 @@ type scene struct {
 
 func (s *show) plays() []scene {
 	return []scene{
-		{format.SerpWow, "a batch of searches ends; its result set is ready, as JSON and CSV", s.playBatch},
+		{format.SerpWow, "a batch of searches ends; its records become files, and their links are told", s.playBatch},
 		{format.WebScraper, "a scraping job finishes; a form goes to the account's URL", s.playScraping},
 		{format.HKube, "a pipeline tells of its progress, and of its result", s.playPipeline},
 		{format.SocialData, "an async job succeeds; its data file is named", s.playAsync},
@@ -76,15 +76,29 @@ type move struct {
 
 // writeJob writes a job: the whole record first, then what changes.
 func (s *show) writeJob(ctx context.Context, format, id string, moves ...move) error {
-	method, path := http.MethodPut, "/v1/jobs/"+url.PathEscape(id)
+	if err := s.move(ctx, http.MethodPut, format, id, moves[0]); err != nil {
+		return err
+	}
+	return s.patchJob(ctx, format, id, moves[1:]...)
+}
+
+// patchJob writes what changes of a job.
+func (s *show) patchJob(ctx context.Context, format, id string, moves ...move) error {
 	for _, m := range moves {
-		s.out.write(method, path, m.write)
-		if err := s.api.call(ctx, method, path, m.write, nil); err != nil {
+		if err := s.move(ctx, http.MethodPatch, format, id, m); err != nil {
 			return err
 		}
-		s.settle(ctx, format, m.webhooks)
-		method = http.MethodPatch
 	}
+	return nil
+}
+
+func (s *show) move(ctx context.Context, method, format, id string, m move) error {
+	path := "/v1/jobs/" + url.PathEscape(id)
+	s.out.write(method, path, m.write)
+	if err := s.api.call(ctx, method, path, m.write, nil); err != nil {
+		return err
+	}
+	s.settle(ctx, format, m.webhooks)
 	return nil
 }
 
@@ -110,19 +124,35 @@ func (s *show) playBatch(ctx context.Context) error {
 		return err
 	}
 	s.receiver.expect(expectation{format: format.SerpWow, jobID: s.ids.batch, webhooks: 1})
-	ended := time.Now().UTC().Truncate(time.Millisecond)
-	return s.writeJob(ctx, format.SerpWow, s.ids.batch,
+	if err := s.writeJob(ctx, format.SerpWow, s.ids.batch,
 		move{fields{
 			"account": accountSerpWow, "kind": job.KindBatch, "status": "idle", "name": "My Second Batch", "searches_total": 3,
 			"notification_webhook": s.receiver.url + pathSerpWow, "notification_as_json": true, "notification_as_csv": true,
 			"notification_csv_fields": csvFields,
-		}, 0},
+		}, 0}); err != nil {
+		return err
+	}
+	began := time.Now().UTC().Truncate(time.Millisecond)
+	if err := s.patchJob(ctx, format.SerpWow, s.ids.batch,
 		move{fields{"status": "queued", "run": 1}, 0},
-		move{fields{"status": "running", "started_at": ended.Add(-10 * time.Second)}, 0},
-		move{fields{
-			"status": "idle", "ended_at": ended, "searches_completed": 3, "searches_failed": 0,
-			"result_set": resultSet(s.receiver.url+pathFiles, s.ids.batch),
-		}, 1})
+		move{fields{"status": "running", "started_at": began}, 0}); err != nil {
+		return err
+	}
+	if err := s.uploadRecords(ctx, "/v1/jobs/"+s.ids.batch+"/runs/1/records"); err != nil {
+		return err
+	}
+	return s.patchJob(ctx, format.SerpWow, s.ids.batch,
+		move{fields{"status": "idle", "ended_at": time.Now().UTC().Truncate(time.Millisecond), "searches_completed": 3, "searches_failed": 0}, 1})
+}
+
+// uploadRecords sends what the batch found; files of it are Jobhook's work.
+func (s *show) uploadRecords(ctx context.Context, path string) error {
+	lines, err := jsonLines(searches())
+	if err != nil {
+		return err
+	}
+	s.out.upload(path, lines)
+	return s.api.upload(ctx, path, "application/x-ndjson", lines)
 }
 
 func (s *show) playScraping(ctx context.Context) error {

@@ -84,6 +84,12 @@ func (p *printer) write(method, path string, body fields) {
 	p.print(p.paint(dim, shortened(line+string(text), maxShownWrite)))
 }
 
+// upload shows what the platform uploads.
+func (p *printer) upload(path string, lines []byte) {
+	text := fmt.Sprintf("   POST %s %d records: %s", path, bytes.Count(lines, []byte("\n")), lines)
+	p.print(p.paint(dim, shortened(printable(text), maxShownWrite)))
+}
+
 // webhook shows a received webhook and its answer.
 func (p *printer) webhook(n int, elapsed time.Duration, q webhookRequest, v verdict) {
 	lines := []string{"", p.paint(bold, fmt.Sprintf("#%d %s", n, v.format)) + fmt.Sprintf(" after %.2f s", elapsed.Seconds())}
@@ -205,12 +211,16 @@ func (p *printer) closing(totals []total, err error) {
 	p.print("", b.String(), "", verdict)
 }
 
-// next shows what to try; each command stands alone in its line.
-func (p *printer) next(receiver string, commands ...string) {
+// next shows what to try; each command stands alone in its line. Table is a
+// link to results, or empty.
+func (p *printer) next(receiver, table string, commands ...string) {
 	about := []string{"list the deliveries of " + accountStandard, "show one, with its attempts", "send it once more, and see it arrive here"}
 	lines := []string{"", p.paint(bold, "Try next, in another terminal:")}
 	for i, command := range commands {
 		lines = append(lines, "", p.paint(dim, "# "+about[i]), command)
+	}
+	if table != "" {
+		lines = append(lines, "", p.paint(dim, "# the batch's results, for a spreadsheet"), "curl -sL -o results.csv '"+printable(table)+"'")
 	}
 	p.print(append(lines, "", "The receiver stays at "+receiver+" and prints what arrives. Ctrl-C ends everything.")...)
 }

@@ -28,6 +28,7 @@ type product struct {
 	refuse   string // a path that is refused
 
 	lock      sync.Mutex
+	records   bool
 	jobs      map[string]map[string]any
 	urls      map[string]string // accounts' default URLs
 	endpoints map[string]string // URLs by id
@@ -46,9 +47,13 @@ func newProduct(t *testing.T) *product {
 	mux.HandleFunc("DELETE /v1/endpoints/{id}", p.deleteEndpoint)
 	mux.HandleFunc("PUT /v1/jobs/{id}", p.writeJob)
 	mux.HandleFunc("PATCH /v1/jobs/{id}", p.writeJob)
+	mux.HandleFunc("POST /v1/jobs/{id}/runs/{n}/records", p.takeRecords)
 	mux.HandleFunc("/v1/deliveries", p.deliveries)
 	mux.HandleFunc("/v1/deliveries/{id}", p.deliveries)
-	server := httptest.NewServer(p.guard(mux))
+	all := http.NewServeMux()
+	all.Handle("/", p.guard(mux))
+	all.HandleFunc("GET "+pathDownloads, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a file") })
+	server := httptest.NewServer(all)
 	t.Cleanup(server.Close)
 	p.url = server.URL
 	return p
@@ -122,6 +127,9 @@ func (p *product) writeJob(_ http.ResponseWriter, r *http.Request) {
 			delete(next, name)
 		}
 	}
+	if p.records && next["status"] == "idle" && next["ended_at"] != nil {
+		next["result_set"] = map[string]any{"id": 1, "token": "tok", "pages": 1, "records": 3, "csv_hash": "abc"}
+	}
 	p.jobs[id] = next
 	c := job.Change{New: p.decode(next), At: time.Now(), Sequence: fmt.Sprint(time.Now().UnixNano())}
 	if old != nil {
@@ -129,6 +137,15 @@ func (p *product) writeJob(_ http.ResponseWriter, r *http.Request) {
 		c.Old = &before
 	}
 	p.tell(c)
+}
+
+// takeRecords reads records, whose files it has when their run ends.
+func (p *product) takeRecords(_ http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || bytes.Count(body, []byte("\n")) != len(searches()) {
+		p.t.Errorf("records %q, %v", body, err)
+	}
+	p.records = true
 }
 
 func (p *product) decode(record map[string]any) job.Job {
@@ -184,7 +201,7 @@ func (p *product) send(e webhook.Event, j job.Job) {
 	if url == "" || f.Declines(e, j) != "" {
 		return
 	}
-	body, err := f.Encode(e, "")
+	body, err := f.Encode(e, p.url)
 	if err != nil {
 		p.t.Errorf("encode: %v", err)
 	}

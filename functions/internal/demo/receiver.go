@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +25,7 @@ const (
 	pathSocialData = "/socialdata"
 	pathStandard   = "/standard"
 	pathFiles      = "/files/"
+	pathDownloads  = "/d/" // of the API
 )
 
 // maxBody bounds a received body, in bytes.
@@ -61,6 +64,7 @@ type receiver struct {
 	url     string
 	out     *printer
 	files   files
+	api     *client // where the links of result sets lead
 	server  http.Server
 	serving sync.WaitGroup
 	started time.Time
@@ -68,11 +72,12 @@ type receiver struct {
 	lock    sync.Mutex
 	expects []*expectation
 	count   int
+	csv     string        // the link to a table of results, once it was told
 	changed chan struct{} // closed and replaced when a webhook has been answered
 }
 
-// newReceiver listens at addr and serves.
-func newReceiver(addr string, out *printer, ids cast) (*receiver, error) {
+// newReceiver listens at addr and serves. It follows links of result sets at api.
+func newReceiver(addr string, api *client, out *printer, ids cast) (*receiver, error) {
 	f, err := newFiles(ids)
 	if err != nil {
 		return nil, fmt.Errorf("demo: files: %w", err)
@@ -81,7 +86,7 @@ func newReceiver(addr string, out *printer, ids cast) (*receiver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("demo: the receiver cannot listen; choose another address, such as --demo-addr 127.0.0.1:9191: %w", err)
 	}
-	r := &receiver{url: urlOf(listener.Addr()), out: out, files: f, started: time.Now(), changed: make(chan struct{})}
+	r := &receiver{url: urlOf(listener.Addr()), out: out, api: api, files: f, started: time.Now(), changed: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathFiles, f)
 	mux.HandleFunc("POST /", r.receive)
@@ -210,10 +215,27 @@ func (r *receiver) expected(format string) *expectation {
 	return nil
 }
 
-// linked tells whether a link leads to a file of ours.
+// linked tells whether a link leads to a file: one of the demo's platform, or
+// one of a result set, which is looked for at the API only, whoever sent it.
 func (r *receiver) linked(link string) bool {
-	name, ok := strings.CutPrefix(link, r.url+pathFiles)
-	return ok && r.files[name] != nil
+	if name, ok := strings.CutPrefix(link, r.url+pathFiles); ok {
+		return r.files[name] != nil
+	}
+	u, err := url.Parse(link)
+	if err != nil || !strings.HasPrefix(u.Path, pathDownloads) || !r.api.has(u.EscapedPath()) {
+		return false
+	}
+	if strings.Contains(path.Base(u.Path), "_All_Pages_") && path.Ext(u.Path) == ".csv" {
+		r.csv = link
+	}
+	return true
+}
+
+// table is the link to a table of results, "" when none was told.
+func (r *receiver) table() string {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return r.csv
 }
 
 // waitFor waits until the format has so many webhooks or a wrong one, or the

@@ -5,6 +5,7 @@ package dispatch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,9 @@ type Store interface {
 	// it is. It returns the doorbells to ring: of deliveries that are new and
 	// queued, and of those still queued from an earlier call.
 	Put(ctx context.Context, planned []webhook.Planned) ([]webhook.Doorbell, error)
+	// Quotas are what an account may use, zero for an unknown one. They are
+	// served from memory, at most a minute old.
+	Quotas(ctx context.Context, account string) (webhook.Quotas, error)
 }
 
 // Queue takes the doorbells of first attempts.
@@ -43,10 +47,18 @@ type Queue interface {
 	Ring(ctx context.Context, bells []webhook.Doorbell) error
 }
 
+// Exports takes what is asked of the export function.
+type Exports interface {
+	// Send sends one message: a webhook.Export, as JSON.
+	Send(ctx context.Context, group, body string, delay time.Duration) error
+}
+
 // Handler dispatches batches of stream records.
 type Handler struct {
 	Store      Store
 	Queue      Queue
+	Exports    Exports          // nil: no records are exported
+	Pace       *Pace            // of accounts with a quota of events; nil: it is not held
 	Attributes Attributes       // how the jobs table calls what is needed; zero: as Jobhook does
 	Retention  time.Duration    // how long deliveries are kept; 0 is DefaultRetention
 	Metrics    *metrics.Emitter // one line per batch; nil: none
@@ -66,9 +78,12 @@ func (h *Handler) Handle(ctx context.Context, e events.DynamoDBEvent) (events.Dy
 	}
 	ctx, cancel := deadline.Keep(ctx, answerReserve)
 	defer cancel()
-	planned, done, err := h.plan(ctx, e.Records)
-	if err2 := h.commit(ctx, planned); err2 != nil {
+	spent := h.Pace.begin(h.now())
+	planned, exports, done, err := h.plan(ctx, e.Records, spent)
+	if err2 := h.commit(ctx, planned, exports); err2 != nil {
 		planned, done, err = nil, 0, err2
+	} else {
+		spent.count()
 	}
 	h.measure(ctx, e.Records, planned, done)
 	if err != nil {
@@ -79,28 +94,63 @@ func (h *Handler) Handle(ctx context.Context, e events.DynamoDBEvent) (events.Dy
 	return events.DynamoDBEventResponse{}, nil
 }
 
+// Apply dispatches a change that no stream tells of.
+func (h *Handler) Apply(ctx context.Context, c job.Change) error {
+	account := h.accounts(ctx, []string{c.New.Account})[c.New.Account]
+	if account.err != nil {
+		return account.err
+	}
+	spent := h.Pace.begin(h.now())
+	if err := h.commit(ctx, h.planOf(c, account, spent), nil); err != nil {
+		return err
+	}
+	spent.count()
+	return nil
+}
+
 // plan decides on the records in order, until one needs what cannot be read now.
-func (h *Handler) plan(ctx context.Context, records []events.DynamoDBEventRecord) (all []webhook.Planned, done int, err error) {
+func (h *Handler) plan(ctx context.Context, records []events.DynamoDBEventRecord, spent *spending) (all []webhook.Planned, exports []webhook.Export, done int, err error) {
 	changes := h.decode(records)
-	known := h.endpoints(ctx, accountsOf(changes))
-	now := h.now()
-	p := planner{now: now, expires: now.Add(h.retention()), attributes: h.Attributes}
+	known := h.accounts(ctx, accountsOf(changes))
 	for i, c := range changes {
 		switch {
 		case c.removed:
 		case c.err != nil:
-			planned := p.unreadable(records[i], c.err)
+			planned := h.planner(webhook.Quotas{}).unreadable(records[i], c.err)
 			h.logDeclined(ctx, planned[0], c.err)
 			all = append(all, planned...)
 		default:
 			account := known[c.New.Account]
 			if account.err != nil {
-				return all, i, fmt.Errorf("account %s: endpoints: %w", c.New.Account, account.err)
+				return all, exports, i, account.err
 			}
-			all = append(all, p.plan(c.Change, account.endpoints)...)
+			all = append(all, h.planOf(c.Change, account, spent)...)
+			if e, ok := exportOf(c.Change); ok && h.Exports != nil {
+				exports = append(exports, e)
+			}
 		}
 	}
-	return all, len(records), nil
+	return all, exports, len(records), nil
+}
+
+func (h *Handler) planOf(c job.Change, a accountState, spent *spending) []webhook.Planned {
+	planned := h.planner(a.quotas).plan(c, a.endpoints)
+	for i := range planned {
+		if isSent(planned[i]) && !spent.allows(c.New.Account, a.quotas.EventsPerMinute) {
+			overQuota(planned[i].Deliveries, a.quotas.EventsPerMinute)
+		}
+	}
+	return planned
+}
+
+// planner is that of an account: deliveries are kept as long as it may keep them.
+func (h *Handler) planner(q webhook.Quotas) planner {
+	retention := h.retention()
+	if q.RetentionDays > 0 {
+		retention = time.Duration(q.RetentionDays) * 24 * time.Hour
+	}
+	now := h.now()
+	return planner{now: now, expires: now.Add(retention), attributes: h.Attributes}
 }
 
 // change is what a record says. Err is why it cannot be understood.
@@ -115,6 +165,7 @@ func (h *Handler) decode(records []events.DynamoDBEventRecord) []change {
 	for i, r := range records {
 		if list[i].removed = r.EventName == string(events.DynamoDBOperationTypeRemove); !list[i].removed {
 			list[i].Change, list[i].err = decodeChange(r, h.Attributes)
+			list[i].Change = list[i].CarryRecords()
 		}
 	}
 	return list
@@ -131,46 +182,67 @@ func accountsOf(changes []change) (accounts []string) {
 	return accounts
 }
 
-// accountEndpoints are the endpoints of an account, or why they cannot be read.
-type accountEndpoints struct {
+// accountState is what is known of an account, or why it cannot be read.
+type accountState struct {
 	endpoints []webhook.Endpoint
+	quotas    webhook.Quotas
 	err       error
 }
 
 // maxReads is how many accounts are read at once: a batch may have a hundred.
 const maxReads = 16
 
-func (h *Handler) endpoints(ctx context.Context, accounts []string) map[string]accountEndpoints {
-	read := make([]accountEndpoints, len(accounts))
+func (h *Handler) accounts(ctx context.Context, ids []string) map[string]accountState {
+	read := make([]accountState, len(ids))
 	var g errgroup.Group
 	g.SetLimit(maxReads)
-	for i, account := range accounts {
+	for i, id := range ids {
 		g.Go(func() error {
-			read[i].endpoints, read[i].err = h.Store.Endpoints(ctx, account)
+			read[i] = h.account(ctx, id)
 			return nil // one account's trouble ends the batch at its first record only
 		})
 	}
 	_ = g.Wait()
-	known := make(map[string]accountEndpoints, len(accounts))
-	for i, account := range accounts {
-		known[account] = read[i]
+	known := make(map[string]accountState, len(ids))
+	for i, id := range ids {
+		known[id] = read[i]
 	}
 	return known
 }
 
-func (h *Handler) commit(ctx context.Context, planned []webhook.Planned) error {
-	if len(planned) == 0 {
-		return nil
+func (h *Handler) account(ctx context.Context, id string) (a accountState) {
+	if a.endpoints, a.err = h.Store.Endpoints(ctx, id); a.err != nil {
+		a.err = fmt.Errorf("account %s: endpoints: %w", id, a.err)
+		return a
 	}
-	bells, err := h.Store.Put(ctx, planned)
-	if err != nil {
-		return fmt.Errorf("put %d events: %w", len(planned), err)
+	if a.quotas, a.err = h.Store.Quotas(ctx, id); a.err != nil {
+		a.err = fmt.Errorf("account %s: quotas: %w", id, a.err)
 	}
-	if len(bells) == 0 {
-		return nil
+	return a
+}
+
+// commit stores what was planned, then rings for it, then asks for exports. If
+// the batch comes again, exports are asked for again, which does no harm.
+func (h *Handler) commit(ctx context.Context, planned []webhook.Planned, exports []webhook.Export) error {
+	if len(planned) > 0 {
+		bells, err := h.Store.Put(ctx, planned)
+		if err != nil {
+			return fmt.Errorf("put %d events: %w", len(planned), err)
+		}
+		if len(bells) > 0 {
+			if err := h.Queue.Ring(ctx, bells); err != nil {
+				return fmt.Errorf("ring for %d deliveries: %w", len(bells), err)
+			}
+		}
 	}
-	if err := h.Queue.Ring(ctx, bells); err != nil {
-		return fmt.Errorf("ring for %d deliveries: %w", len(bells), err)
+	for _, e := range exports {
+		body, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		if err := h.Exports.Send(ctx, e.Account, string(body), 0); err != nil {
+			return fmt.Errorf("ask for the export of job %s, run %d: %w", e.JobID, e.Run, err)
+		}
 	}
 	return nil
 }

@@ -163,7 +163,7 @@ func TestAnEndpointThatDoesNotWantTheEndIsToldOfWithTheRule(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.invoke(t, "dispatch-async-finished")
-			list, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: "acme", Endpoint: "ep_standard", Limit: 10})
+			list, _, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: "acme", Endpoint: "ep_standard", Limit: 10})
 			if err != nil || len(list) != 1 {
 				t.Fatalf("%d deliveries to the endpoint, %v; want 1", len(list), err)
 			}
@@ -300,7 +300,7 @@ func (w *testWorld) invokePayload(t *testing.T, payload []byte) (r events.Dynamo
 func (w *testWorld) deliveries(t *testing.T) (all []webhook.Delivery) {
 	t.Helper()
 	for _, account := range []string{"acme", "unknown"} {
-		list, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: account, Limit: webhook.MaxPage})
+		list, _, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: account, Limit: webhook.MaxPage})
 		if err != nil {
 			t.Fatal(err)
 		}

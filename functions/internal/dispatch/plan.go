@@ -42,6 +42,9 @@ func (p planner) plan(c job.Change, endpoints []webhook.Endpoint) []webhook.Plan
 	if t.Ended || t.ResultSetReady {
 		p.explain(all, c.New, endpoints)
 	}
+	if t.Ended && c.New.HasRecords() {
+		p.keepEnd(&all[0], c.New)
+	}
 	kept := all[:0]
 	for _, planned := range all {
 		if len(planned.Deliveries) > 0 {
@@ -88,6 +91,9 @@ func (p planner) fanOut(c job.Change, list []webhook.Event, endpoints []webhook.
 			if d, ok := p.toEndpoint(e, c.New, ep); ok {
 				planned.Deliveries = append(planned.Deliveries, d)
 			}
+		}
+		if why := exportFailed(e, c.New); why != "" {
+			declineAll(planned.Deliveries, why)
 		}
 		all = append(all, planned)
 	}
@@ -160,7 +166,7 @@ func unwanted(f format.Format, e webhook.Event, ep webhook.Endpoint) string {
 	if f.Types != nil && !slices.Contains(f.Types, e.Type) {
 		return fmt.Sprintf("filtered: the format %s does not send %s", f.Name, e.Type)
 	}
-	if (f.Types == nil || len(ep.Types) > 0) && !ep.Subscribes(e.Type) {
+	if (f.Types == nil || len(ep.Types) > 0) && !ep.Subscribes(e.Type) && !ep.Subscribes(f.StandsFor(e.Type)) {
 		return fmt.Sprintf("filtered: the endpoint does not subscribe to %s", e.Type)
 	}
 	return ""
@@ -197,6 +203,19 @@ func (p planner) explain(all []webhook.Planned, j job.Job, endpoints []webhook.E
 	}
 }
 
+// keepEnd gives the end of a run, which its export begins with, a declined
+// delivery where it has none: events without are not kept.
+func (p planner) keepEnd(end *webhook.Planned, j job.Job) {
+	if len(end.Deliveries) > 0 {
+		return
+	}
+	why := fmt.Sprintf("filtered: nobody asked to hear of %s", end.Event.Type)
+	if namesURL(j) {
+		why = ownURLWaits(j, end.Event)
+	}
+	end.Deliveries = p.declined(end.Event, why)[0].Deliveries
+}
+
 func (p planner) delivery(e webhook.Event, t webhook.Target, policy webhook.Policy) webhook.Delivery {
 	return webhook.Delivery{
 		ID: webhook.DeliveryID(e.ID, t), Account: e.Account, EventID: e.ID, EventType: e.Type,
@@ -209,6 +228,51 @@ func (p planner) delivery(e webhook.Event, t webhook.Target, policy webhook.Poli
 func decline(d webhook.Delivery, why string) webhook.Delivery {
 	d.State, d.Reason = webhook.StateDeclined, why
 	return d
+}
+
+// declineAll declines those that would be sent.
+func declineAll(list []webhook.Delivery, why string) {
+	for i, d := range list {
+		if d.State == webhook.StateQueued {
+			list[i] = decline(d, why)
+		}
+	}
+}
+
+// isSent tells whether anybody hears of the event.
+func isSent(p webhook.Planned) bool {
+	return slices.ContainsFunc(p.Deliveries, func(d webhook.Delivery) bool { return d.State == webhook.StateQueued })
+}
+
+// overQuota declines what an account has no quota for.
+func overQuota(list []webhook.Delivery, perMinute int) {
+	declineAll(list, fmt.Sprintf("over quota: the account may have %d events a minute; this one can be resent", perMinute))
+}
+
+// exportFailed tells why a result set that should be told of does not exist.
+func exportFailed(e webhook.Event, j job.Job) string {
+	if e.Type != webhook.ResultSetReady {
+		return ""
+	}
+	set, err := j.ResultSet()
+	if err != nil || set == nil || set.Error == "" || j.Run > 0 && set.ID != j.Run {
+		return ""
+	}
+	return "export failed: " + set.Error
+}
+
+// exportOf is the export that a change asks for: the run has ended, and records
+// were uploaded for it.
+func exportOf(c job.Change) (webhook.Export, bool) {
+	if !c.New.Ended() || !c.New.HasRecords() {
+		return webhook.Export{}, false
+	}
+	if t, err := c.Transition(); err != nil || !t.Ended {
+		return webhook.Export{}, false
+	}
+	j := c.New
+	return webhook.Export{Account: j.Account, Kind: j.Kind, JobID: j.ID, Run: j.Run,
+		EventID: webhook.EventID(j, webhook.EndOf(j.Outcome()), c.Sequence)}, true
 }
 
 // declined is an event that goes to nobody, with the reason.

@@ -4,6 +4,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -52,9 +53,11 @@ type Sweeper interface {
 
 // Lane is a queue with the handler of its messages.
 type Lane struct {
-	Name    string
-	Queue   Queue
-	Handler Deliverer
+	Name        string
+	Queue       Queue
+	Handler     Deliverer
+	MaxBatches  int // in flight; 0 is the host's
+	MaxMessages int // in a batch; 0 is 10
 }
 
 // Host runs the handlers until it is stopped.
@@ -159,10 +162,7 @@ func (h *Host) dispatch(ctx context.Context, recorder *recorder, changes []job.W
 
 // pumpLane hands the messages of a queue to their handler, many batches at a time.
 func (h *Host) pumpLane(ctx, work context.Context, lane Lane) {
-	limit := h.MaxBatches
-	if limit == 0 {
-		limit = DefaultMaxBatches
-	}
+	limit := cmp.Or(lane.MaxBatches, h.MaxBatches, DefaultMaxBatches)
 	free := make(chan struct{}, limit)
 	team := crew.New()
 	defer team.Close()
@@ -172,7 +172,7 @@ func (h *Host) pumpLane(ctx, work context.Context, lane Lane) {
 		case <-ctx.Done():
 			return
 		}
-		messages := lane.Queue.Receive(ctx, maxMessages, longPoll)
+		messages := lane.Queue.Receive(ctx, cmp.Or(lane.MaxMessages, maxMessages), longPoll)
 		if len(messages) == 0 {
 			<-free
 			continue

@@ -57,6 +57,14 @@ const (
 	DueBacklog    = "DueBacklog"    // parked deliveries that were overdue at the start, as far as the run came
 )
 
+// The metrics of export.
+const (
+	Exported        = "Exported"        // result sets whose files are there
+	ExportsFailed   = "ExportsFailed"   // result sets that there will be none of
+	ExportedRecords = "ExportedRecords" // of the sets exported
+	ExportTime      = "ExportTime"      // of each set exported
+)
+
 // Emitter writes lines. It is safe for concurrent use; a nil one writes none.
 type Emitter struct {
 	mu              sync.Mutex

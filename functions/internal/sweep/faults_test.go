@@ -22,9 +22,9 @@ func TestAPartThatHangsLeavesTimeToTheOthersAndToTheAnswer(t *testing.T) {
 		t.Run(part, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.put(t, "due", webhook.StateWaiting, w.now)
 				old := w.put(t, "old", webhook.StateDelivered, time.Time{})
 				w.now = old.ExpiresAt.Add(time.Second)
+				w.put(t, "due", webhook.StateWaiting, w.now) // which has not expired: the parts go at once
 				h := w.handler()
 				h.Store = &faultyStore{Store: w.store, hangsAt: part}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -134,7 +134,7 @@ func (f *faultyStore) Expire(ctx context.Context, now time.Time, limit int) (int
 	return f.Store.Expire(ctx, now, limit)
 }
 
-// pagedStore has many due deliveries, and takes two seconds for a page.
+// pagedStore has many due deliveries, and takes nearly two seconds for a page.
 type pagedStore struct {
 	*sqlite.Store
 	left int
@@ -148,7 +148,7 @@ func (p *pagedStore) Due(_ context.Context, before time.Time, limit int) (list [
 }
 
 func (p *pagedStore) Defer(ctx context.Context, read []webhook.Delivery, _ time.Time) error {
-	time.Sleep(2 * time.Second)
+	time.Sleep(1900 * time.Millisecond)
 	p.left -= len(read)
 	return ctx.Err()
 }

@@ -64,7 +64,7 @@ func TestAFailedBatchIsDispatchedAfterAllAndRemoved(t *testing.T) {
 			if got := slices.Collect(maps.Keys(bucket.objects)); !slices.Equal(got, []string{"other/object"}) {
 				t.Errorf("objects %v are left, want the one that is not ours", got)
 			}
-			list, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: "acme", JobID: "42", Limit: 10})
+			list, _, err := w.store.Deliveries(t.Context(), webhook.Filter{Account: "acme", JobID: "42", Limit: 10})
 			if err != nil || len(list) != 2 || first.count != 2 {
 				t.Errorf("%d deliveries, %d rung for, %v; want 2 of each", len(list), first.count, err)
 			}

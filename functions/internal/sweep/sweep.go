@@ -1,6 +1,6 @@
 // Package sweep does what is due: it rings for parked deliveries, releases
 // holds whose reason is gone, dispatches what dispatch could not take in time,
-// and removes what has expired. A Lambda runs it every minute, the standalone
+// goes on with bulk resends, and removes what has expired. A Lambda runs it every minute, the standalone
 // host every second.
 package sweep
 
@@ -74,6 +74,8 @@ type Handler struct {
 	Queue    Queue            // the retry queue
 	Failures Failures         // stream batches to dispatch after all; nil: there are none
 	Dispatch Dispatch         // needed with Failures
+	Resends  Resends          // bulk resends to go on with; nil: there are none
+	Resender Resender         // needed with Resends
 	Horizon  time.Duration    // what falls due within it is rung for now, with a delay; the time between two runs
 	Metrics  *metrics.Emitter // one line per run; nil: none
 	Now      func() time.Time // nil is time.Now
@@ -95,7 +97,7 @@ func (h *Handler) Handle(ctx context.Context, _ events.EventBridgeEvent) error {
 	ctx, cancel := deadline.Keep(ctx, answerReserve)
 	defer cancel()
 	var r run
-	parts := []func(context.Context, *run) error{h.ringDue, h.release, h.replay, h.shelve, h.expire}
+	parts := []func(context.Context, *run) error{h.ringDue, h.release, h.replay, h.shelve, h.expire, h.resend}
 	errs := make([]error, len(parts))
 	var all sync.WaitGroup
 	for i, part := range parts {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,12 +133,15 @@ func TestExpiredDeliveriesAreRemovedAndTheirEventsWithThem(t *testing.T) {
 
 // bells remembers what was rung for, and after how long.
 type bells struct {
+	lock  sync.Mutex
 	after map[string]time.Duration
 	count int
 	err   error
 }
 
 func (b *bells) Ring(_ context.Context, list []webhook.Doorbell) error {
+	b.lock.Lock()
+	defer b.lock.Unlock()
 	if b.err != nil {
 		return b.err
 	}
