@@ -12,8 +12,12 @@ RACE := $(shell command -v $(CC) >/dev/null 2>&1 && echo -race)
 STAGE ?= dev
 
 # The functions on AWS, and how they are built: small, and byte for byte the same each time.
-LAMBDAS := dispatch deliver sweep api
-SHIPPED := -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+LAMBDAS := dispatch deliver sweep export api
+SHIPPED := -trimpath -buildvcs=false -ldflags '-s -w -buildid='
+TAGS    := lambda.norpc
+# Those that call receivers speak HTTP/2; AWS answers the others in HTTP/1.1, as it does all.
+CALLERS := deliver api
+LEAN    := $(TAGS),nethttpomithttp2
 
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
@@ -60,10 +64,11 @@ invoke: ## run one handler on one fixture: make invoke FN=deliver EVENT=deliver-
 	@go run ./functions/invoke -fn "$(FN)" -event "$(EVENT)"
 
 build: ## build the standalone binary and the functions into build/
-	CGO_ENABLED=0 go build $(SHIPPED) -o build/standalone ./functions/standalone
+	CGO_ENABLED=0 go build $(SHIPPED) -tags $(TAGS) -o build/standalone ./functions/standalone
 	@for f in $(LAMBDAS); do \
 		echo "build/lambda/$$f/bootstrap (linux/arm64)"; \
-		CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build $(SHIPPED) -o build/lambda/$$f/bootstrap ./functions/$$f || exit 1; \
+		case " $(CALLERS) " in *" $$f "*) tags=$(TAGS);; *) tags=$(LEAN);; esac; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build $(SHIPPED) -tags $$tags -o build/lambda/$$f/bootstrap ./functions/$$f || exit 1; \
 	done
 
 .PHONY: need-node

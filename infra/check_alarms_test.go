@@ -19,7 +19,7 @@ type alarm struct {
 }
 
 // alarms are all there must be.
-func alarms() map[string]alarm {
+func alarms(d deployment) map[string]alarm {
 	const quiet = "notBreaching"
 	all := map[string]alarm{
 		"IteratorAge":       {"AWS/Lambda IteratorAge FunctionName=${ServiceDispatch}", "Maximum", 300_000, quiet},
@@ -33,7 +33,11 @@ func alarms() map[string]alarm {
 		all[q+"DeadLetters"] = alarm{"AWS/SQS ApproximateNumberOfMessagesVisible QueueName=${Data" + q + "DeadLetters.QueueName}", "Maximum", 0, quiet}
 		all[q+"InFlight"] = alarm{"AWS/SQS ApproximateNumberOfMessagesNotVisible QueueName=${Data" + q + ".QueueName}", "Maximum", 60_000, quiet}
 	}
-	for _, f := range functionNames() {
+	if !d.Attached {
+		all["ExportDeadLetters"] = alarm{"AWS/SQS ApproximateNumberOfMessagesVisible QueueName=${DataExportDeadLetters.QueueName}", "Maximum", 0, quiet}
+		all["ExportsFailed"] = alarm{"Jobhook ExportsFailed stage=*", "Sum", 0, quiet}
+	}
+	for _, f := range functionNames(d) {
 		id := strings.TrimPrefix(f, "Service")
 		all[id+"Errors"] = alarm{"AWS/Lambda Errors FunctionName=${" + f + "}", "Sum", 0, quiet}
 		all[id+"Throttles"] = alarm{"AWS/Lambda Throttles FunctionName=${" + f + "}", "Sum", 0, quiet}
@@ -43,7 +47,7 @@ func alarms() map[string]alarm {
 
 // checkAlarms holds to alarms that somebody hears and understands.
 func checkAlarms(d deployment, c *complaints) {
-	want := alarms()
+	want := alarms(d)
 	for _, name := range d.of("AWS::CloudWatch::Alarm") {
 		id := strings.TrimSuffix(strings.TrimPrefix(name, "Service"), "Alarm")
 		w, ok := want[id]
@@ -111,7 +115,7 @@ func checkDashboard(d deployment, c *complaints) {
 	var lines strings.Builder
 	for _, w := range dashboard.Widgets {
 		if w.Type == "alarm" {
-			c.same("alarms on the dashboard", len(w.Properties.Alarms), len(alarms()))
+			c.same("alarms on the dashboard", len(w.Properties.Alarms), len(alarms(d)))
 		}
 		for _, m := range w.Properties.Metrics {
 			for _, part := range m {
@@ -120,7 +124,7 @@ func checkDashboard(d deployment, c *complaints) {
 			lines.WriteByte('\n')
 		}
 	}
-	for _, what := range shown() {
+	for _, what := range shown(d) {
 		if !strings.Contains(lines.String(), what) {
 			c.add("the dashboard does not show %q", what)
 		}
@@ -129,7 +133,7 @@ func checkDashboard(d deployment, c *complaints) {
 }
 
 // shown is what an operator looks for.
-func shown() []string {
+func shown(d deployment) []string {
 	all := []string{
 		"Jobhook Delivered stage", "Jobhook Failed stage", "Jobhook Retried stage", "Jobhook Held stage", "Jobhook FirstAttemptLag stage",
 		"Jobhook EndpointLatency stage", "Jobhook DueBacklogAge stage", "Jobhook ReplaysFailed stage", "AWS/Lambda IteratorAge FunctionName ${ServiceDispatch}",
@@ -140,7 +144,12 @@ func shown() []string {
 		"ConsumedWriteCapacityUnits TableName ${DataDeliveries}", "WriteThrottleEvents TableName ${DataDeliveries}",
 		"4xx ApiId", "5xx ApiId", "Latency ApiId",
 	}
-	for _, f := range functionNames() {
+	if !d.Attached {
+		all = append(all, "Jobhook Exported stage", "Jobhook ExportsFailed stage", "QueueName ${DataExportDeadLetters.QueueName}",
+			"ApproximateNumberOfMessagesVisible QueueName ${DataExport.QueueName}", "ApproximateNumberOfMessagesNotVisible QueueName ${DataExport.QueueName}",
+			"ApproximateAgeOfOldestMessage QueueName ${DataExport.QueueName}")
+	}
+	for _, f := range functionNames(d) {
 		for _, metric := range []string{"Errors", "Throttles", "Duration", "ConcurrentExecutions"} {
 			all = append(all, "AWS/Lambda "+metric+" FunctionName ${"+f+"}")
 		}

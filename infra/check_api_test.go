@@ -61,7 +61,8 @@ func checkOutputs(d deployment, c *complaints) {
 		"DashboardUrl":  "https://${AWS::Region}.console.aws.amazon.com/cloudwatch/home?region=${AWS::Region}#dashboards/dashboard/${ServiceDashboard}",
 	}
 	if !d.Attached {
-		want["JobsTable"] = "${DataJobs}"
+		want["JobsTable"], want["ExportQueueUrl"] = "${DataJobs}", "${DataExport}"
+		want["ExportDeadLettersUrl"], want["ExportDeadLettersArn"] = "${DataExportDeadLetters}", "${DataExportDeadLetters.Arn}"
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		c.same("output "+name, d.Outputs[name], want[name])

@@ -5,6 +5,8 @@ package main
 import (
 	"slices"
 	"strings"
+
+	"github.com/jobhook/jobhook/shared/files"
 )
 
 // checkTables holds to the keys that the store relies on.
@@ -49,15 +51,38 @@ func checkBuckets(d deployment, c *complaints) {
 			},
 			"BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm": "AES256",
 			"OwnershipControls.Rules.0.ObjectOwnership":                                                       "BucketOwnerEnforced",
-			"LifecycleConfiguration.Rules.0.Status":                                                           "Enabled",
-			"LifecycleConfiguration.Rules.0.AbortIncompleteMultipartUpload.DaysAfterInitiation":               1,
 			"AccessControl": nil,
 		})
-		if d.number(b, "LifecycleConfiguration.Rules.0.ExpirationInDays") < 1 {
-			c.add("%s keeps its objects for ever", b)
-		}
 		c.tlsOnly(d, "AWS::S3::BucketPolicy", "Bucket", b)
 	}
+	c.expiry(d, "DataFailures", "")
+	c.expiry(d, "DataResults", files.Results, files.Records, files.Inputs)
+	days := func(rule string) float64 {
+		return d.number("DataResults", "LifecycleConfiguration.Rules."+rule+".ExpirationInDays")
+	}
+	if days("1") != days("0")+days("2") {
+		c.add("records go after %v days, before a long run that they were uploaded for may have ended", days("1"))
+	}
+}
+
+// expiry holds to a bucket whose objects go, all that are under the prefixes and
+// with them all that there are, and uploads that were never finished.
+func (c *complaints) expiry(d deployment, bucket string, prefixes ...string) {
+	rules := objects(d.at(bucket, "LifecycleConfiguration.Rules"))
+	if len(rules) != len(prefixes)+1 {
+		c.add("%s has %d rules, want one for each of %q and one for broken uploads", bucket, len(rules), prefixes)
+		return
+	}
+	for i, prefix := range prefixes {
+		given, _ := rules[i]["Prefix"].(string)
+		keep, _ := rules[i]["ExpirationInDays"].(float64)
+		if given != prefix || keep < 1 || rules[i]["Status"] != "Enabled" {
+			c.add("%s keeps its objects under %q for ever: %s", bucket, prefix, asJSON(rules[i]))
+		}
+	}
+	c.same(bucket+" ends uploads by", rules[len(prefixes)], map[string]any{
+		"AbortIncompleteMultipartUpload": map[string]any{"DaysAfterInitiation": 1}, "Status": "Enabled",
+	})
 }
 
 // checkKeys holds to keys that rotate, and to who is let into them.

@@ -22,9 +22,17 @@ func lanes() [][3]string {
 	}
 }
 
+// exportLanes is the way of an export, if there is one.
+func exportLanes(d deployment) [][3]string {
+	if d.Attached {
+		return nil
+	}
+	return [][3]string{{"ServiceExportToExport", "DataExport", "ServiceExport"}}
+}
+
 // checkStream holds to how dispatch is fed.
 func checkStream(d deployment, c *complaints) {
-	c.same("mappings", len(d.of("AWS::Lambda::EventSourceMapping")), 3)
+	c.same("mappings", len(d.of("AWS::Lambda::EventSourceMapping")), 1+len(lanes())+len(exportLanes(d)))
 	c.props(d, "ServiceJobsToDispatch", map[string]any{
 		"EventSourceArn": stream(d), "FunctionName": "${ServiceDispatch}",
 		"StartingPosition": "TRIM_HORIZON", "BatchSize": 100, "BisectBatchOnFunctionError": true,
@@ -39,35 +47,55 @@ func checkStream(d deployment, c *complaints) {
 	}
 }
 
-// checkLanes holds to how deliver is fed, and to the times that depend on each
-// other: request < function < a sixth of the visibility.
+// checkLanes holds to how deliver is fed: its function outlives each request.
 func checkLanes(d deployment, c *complaints) {
 	for _, l := range lanes() {
-		mapping, queue, function := l[0], l[1], l[2]
-		c.props(d, mapping, map[string]any{
-			"EventSourceArn": "${" + queue + ".Arn}", "FunctionName": "${" + function + "}",
-			"FunctionResponseTypes": []string{"ReportBatchItemFailures"}, "Enabled": nil, "FilterCriteria": nil,
-		})
-		if d.number(mapping, "BatchSize") > 10 && d.number(mapping, "MaximumBatchingWindowInSeconds") < 1 {
-			c.add("%s has batches of %v without a window", mapping, d.number(mapping, "BatchSize"))
-		}
-		if n := d.number(mapping, "ScalingConfig.MaximumConcurrency"); n < 2 {
-			c.add("%s has a MaximumConcurrency of %v", mapping, n)
-		}
-		timeout := d.number(function, "Timeout")
+		c.lane(d, l)
+		timeout := d.number(l[2], "Timeout")
 		if least := webhook.MaxTimeout.Seconds() + recordingSeconds; timeout < least {
-			c.add("%s has %v s; a request and recording it may take %v", function, timeout, least)
+			c.add("%s has %v s; a request and recording it may take %v", l[2], timeout, least)
 		}
-		if v := d.number(queue, "VisibilityTimeout"); v < 6*timeout || v > (12*time.Hour).Seconds() {
-			c.add("%s hides messages for %v s; six times the %v s of %s are needed", queue, v, timeout, function)
-		}
-		c.same(function+" is fed from", d.at(function, "Environment.Variables."+setting.Queue), "${"+queue+"}")
 	}
+}
+
+// checkExport holds to how export is fed: one run at a time, as long as Lambda
+// lets it run.
+func checkExport(d deployment, c *complaints) {
+	for _, l := range exportLanes(d) {
+		c.lane(d, l)
+		c.props(d, l[0], map[string]any{"BatchSize": 1, "MaximumBatchingWindowInSeconds": 0})
+		c.props(d, l[2], map[string]any{"Timeout": 15 * 60})
+	}
+}
+
+// lane holds to one queue, its mapping and its function, and to the times that
+// depend on each other: function < a sixth of the visibility.
+func (c *complaints) lane(d deployment, l [3]string) {
+	mapping, queue, function := l[0], l[1], l[2]
+	c.props(d, mapping, map[string]any{
+		"EventSourceArn": "${" + queue + ".Arn}", "FunctionName": "${" + function + "}",
+		"FunctionResponseTypes": []string{"ReportBatchItemFailures"}, "Enabled": nil, "FilterCriteria": nil,
+	})
+	if d.number(mapping, "BatchSize") > 10 && d.number(mapping, "MaximumBatchingWindowInSeconds") < 1 {
+		c.add("%s has batches of %v without a window", mapping, d.number(mapping, "BatchSize"))
+	}
+	if n := d.number(mapping, "ScalingConfig.MaximumConcurrency"); n < 2 {
+		c.add("%s has a MaximumConcurrency of %v", mapping, n)
+	}
+	timeout := d.number(function, "Timeout")
+	if v := d.number(queue, "VisibilityTimeout"); v < 6*timeout || v > (12*time.Hour).Seconds() {
+		c.add("%s hides messages for %v s; six times the %v s of %s are needed", queue, v, timeout, function)
+	}
+	c.same(function+" is fed from", d.at(function, "Environment.Variables."+setting.Queue), "${"+queue+"}")
 }
 
 // checkQueues holds to queues that lose nothing.
 func checkQueues(d deployment, c *complaints) {
-	c.same("queues", d.of("AWS::SQS::Queue"), []string{"DataFirst", "DataFirstDeadLetters", "DataRetry", "DataRetryDeadLetters"})
+	want := []string{"DataFirst", "DataFirstDeadLetters", "DataRetry", "DataRetryDeadLetters"}
+	if !d.Attached {
+		want = append([]string{"DataExport", "DataExportDeadLetters"}, want...)
+	}
+	c.same("queues", d.of("AWS::SQS::Queue"), want)
 	for _, q := range d.of("AWS::SQS::Queue") {
 		c.props(d, q, map[string]any{"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": true, "FifoQueue": nil})
 		c.tlsOnly(d, "AWS::SQS::QueuePolicy", "Queues", q)
@@ -79,8 +107,12 @@ func checkQueues(d deployment, c *complaints) {
 
 // deadLetters looks at both ends: the queue names its dead letters, and they let it in by name.
 func (c *complaints) deadLetters(d deployment, q string) {
+	receives := 1000
+	if q == "DataExport" {
+		receives = 5
+	}
 	c.props(d, q, map[string]any{
-		"RedrivePolicy.deadLetterTargetArn": "${" + q + "DeadLetters.Arn}", "RedrivePolicy.maxReceiveCount": 1000,
+		"RedrivePolicy.deadLetterTargetArn": "${" + q + "DeadLetters.Arn}", "RedrivePolicy.maxReceiveCount": receives,
 	})
 	name, _ := d.at(q, "QueueName").(string)
 	if name == "" {

@@ -28,9 +28,15 @@ func environments(d deployment) map[string]map[string]any {
 		const mapping = "account=customer,id=jobId,status=state,kind:=scraping"
 		all["ServiceDispatch"][setting.Attributes], all["ServiceSweep"][setting.Attributes] = mapping, mapping
 	} else {
+		all["ServiceDispatch"][setting.ExportQueue], all["ServiceSweep"][setting.ExportQueue] = "${DataExport}", "${DataExport}"
+		all["ServiceExport"] = map[string]any{
+			setting.Queue: "${DataExport}", setting.FirstQueue: first, setting.Results: "${DataResults}", setting.ResultsFor: nil,
+			setting.Retention: nil, setting.Jobs: "${DataJobs}",
+		}
+		all["ServiceApi"][setting.Results] = "${DataResults}"
 		all["ServiceSweep"][setting.Jobs], all["ServiceApi"][setting.Jobs] = "${DataJobs}", "${DataJobs}"
 	}
-	for _, f := range functionNames() {
+	for _, f := range functionNames(d) {
 		all[f][setting.Deliveries] = "${DataDeliveries}"
 		all[f][setting.Stage], all[f][setting.LogLevel] = nil, nil
 	}
@@ -60,8 +66,8 @@ func checkEnvironments(d deployment, c *complaints) {
 
 // checkFunctions holds the functions to how they run and log.
 func checkFunctions(d deployment, c *complaints) {
-	c.same("functions", len(d.of("AWS::Lambda::Function")), len(functionNames()))
-	for _, f := range functionNames() {
+	c.same("functions", len(d.of("AWS::Lambda::Function")), len(functionNames(d)))
+	for _, f := range functionNames(d) {
 		c.props(d, f, map[string]any{
 			"Architectures": []string{"arm64"}, "Runtime": "provided.al2023", "Handler": "bootstrap",
 			"TracingConfig.Mode": "Active", "LoggingConfig.LogFormat": "JSON", "LoggingConfig.LogGroup": "${" + f + "Logs}",
@@ -77,7 +83,7 @@ func checkFunctions(d deployment, c *complaints) {
 // checkLogs holds every log group to an end.
 func checkLogs(d deployment, c *complaints) {
 	groups := d.of("AWS::Logs::LogGroup")
-	c.same("log groups", len(groups), len(functionNames())+1) // and the API's access log
+	c.same("log groups", len(groups), len(functionNames(d))+1) // and the API's access log
 	for _, g := range groups {
 		if d.number(g, "RetentionInDays") < 1 {
 			c.add("%s keeps its lines for ever", g)

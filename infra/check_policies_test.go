@@ -14,16 +14,22 @@ const (
 	deliveriesARN = "${DataDeliveries.Arn}"
 	firstARN      = "${DataFirst.Arn}"
 	retryARN      = "${DataRetry.Arn}"
+	exportARN     = "${DataExport.Arn}"
 	failuresARN   = "${DataFailures.Arn}"
+	resultsARN    = "${DataResults.Arn}"
 	secretsKeyARN = "${DataSecretsKey.Arn}"
 
 	attachedStream = "arn:aws:dynamodb:eu-central-1:111122223333:table/scrapes/stream/2026-01-01T00:00:00.000"
 	attachedKey    = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"
 )
 
-// functionNames of the service.
-func functionNames() []string {
-	return []string{"ServiceDispatch", "ServiceDeliverFirst", "ServiceDeliverRetry", "ServiceSweep", "ServiceApi"}
+// functionNames of the service: nothing is exported where nothing can be uploaded.
+func functionNames(d deployment) []string {
+	names := []string{"ServiceDispatch", "ServiceDeliverFirst", "ServiceDeliverRetry", "ServiceSweep", "ServiceApi"}
+	if !d.Attached {
+		names = append(names, "ServiceExport")
+	}
+	return names
 }
 
 // rows are the verbs of every function on the deliveries.
@@ -66,14 +72,30 @@ func allowed(d deployment) map[string]map[string][]string {
 		may["ServiceDispatch"][attachedKey] = []string{"kms:Decrypt"}
 	} else {
 		may["ServiceSweep"][jobsARN] = []string{"dynamodb:UpdateItem"}
-		may["ServiceApi"][jobsARN] = []string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"}
-		may["ServiceApi"][jobsARN+"/index/account"] = []string{"dynamodb:Query"}
+		allowExports(may)
 	}
-	for _, f := range functionNames() {
+	for _, f := range functionNames(d) {
 		may[f]["*"] = append(may[f]["*"], "xray:PutTelemetryRecords", "xray:PutTraceSegments")
 		may[f]["${"+f+"Logs.Arn}"] = []string{"logs:CreateLogStream", "logs:PutLogEvents"}
 	}
 	return may
+}
+
+// allowExports adds what jobs of our own bring with them: uploads and files.
+func allowExports(may map[string]map[string][]string) {
+	jobs := []string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"}
+	may["ServiceDispatch"][exportARN], may["ServiceSweep"][exportARN] = []string{"sqs:SendMessage"}, []string{"sqs:SendMessage"}
+	may["ServiceApi"][jobsARN] = jobs
+	may["ServiceApi"][jobsARN+"/index/account"] = []string{"dynamodb:Query"}
+	may["ServiceApi"][resultsARN] = []string{"s3:ListBucket"}
+	may["ServiceApi"][resultsARN+"/records/*"] = []string{"s3:PutObject"}
+	may["ServiceApi"][resultsARN+"/inputs/*"] = []string{"s3:GetObject", "s3:PutObject"}
+	may["ServiceApi"][resultsARN+"/results/*"] = []string{"s3:GetObject"}
+	may["ServiceExport"] = map[string][]string{
+		deliveriesARN: rows(), jobsARN: jobs, exportARN: receives(), firstARN: {"sqs:SendMessage"},
+		resultsARN: {"s3:ListBucket"}, resultsARN + "/records/*": {"s3:GetObject"},
+		resultsARN + "/results/*": {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"},
+	}
 }
 
 func stream(d deployment) string {
@@ -86,7 +108,7 @@ func stream(d deployment) string {
 // checkPolicies holds each function to its own verbs on its own resources.
 func checkPolicies(d deployment, c *complaints) {
 	want := allowed(d)
-	for _, f := range functionNames() {
+	for _, f := range functionNames(d) {
 		role := f + "Role"
 		c.same(f+" Role", d.at(f, "Role"), "${"+role+".Arn}")
 		c.same(role+" ManagedPolicyArns", d.at(role, "ManagedPolicyArns"), nil)
@@ -98,7 +120,7 @@ func checkPolicies(d deployment, c *complaints) {
 			c.add("%s is a policy beside those of the roles", name)
 		}
 	}
-	c.same("roles", len(d.of("AWS::IAM::Role")), len(functionNames()))
+	c.same("roles", len(d.of("AWS::IAM::Role")), len(functionNames(d)))
 }
 
 // grants returns what a role may do, as resource and actions.
@@ -142,6 +164,7 @@ func (c *complaints) diff(role string, got, want map[string][]string) {
 // only where AWS knows no other, and never in an action.
 func checkWildcards(d deployment, c *complaints) {
 	unbounded := []string{"dynamodb:ListStreams", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+	bounded := []string{failuresARN + "/*", resultsARN + "/results/*", resultsARN + "/records/*", resultsARN + "/inputs/*"}
 	for _, role := range d.of("AWS::IAM::Role") {
 		for r, actions := range grants(d.Resources[role]) {
 			for _, action := range actions {
@@ -152,7 +175,7 @@ func checkWildcards(d deployment, c *complaints) {
 					c.add("%s may %s on everything", role, action)
 				}
 			}
-			if strings.Contains(r, "*") && r != "*" && r != failuresARN+"/*" {
+			if strings.Contains(r, "*") && r != "*" && !slices.Contains(bounded, r) {
 				c.add("%s reaches %s", role, r)
 			}
 		}

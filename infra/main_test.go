@@ -50,7 +50,7 @@ type syntheses struct {
 // writeAssets stands in for `make build`: the templates do not depend on what
 // the files hold.
 func writeAssets(folder string) error {
-	for _, name := range []string{"dispatch", "deliver", "sweep", "api"} {
+	for _, name := range []string{"dispatch", "deliver", "sweep", "export", "api"} {
 		if err := os.MkdirAll(filepath.Join(folder, "assets", name), 0o755); err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ func faults() []fault {
 		{"another function's key", replaceResource("ServiceSweepRole", "s3:ListBucket", "${DataResults.Arn}")},
 		{"a managed policy", set("ServiceSweepRole", "ManagedPolicyArns", []any{"arn:aws:iam::aws:policy/AmazonSQSFullAccess"})},
 		{"a policy beside the role", add("ServiceExtraPolicy", "AWS::IAM::Policy")},
+		{"export may write records", replaceResource("ServiceExportRole", "s3:PutObject", resultsARN+"/records/*")},
 		{"anybody may start sweep", set("ServiceSweepEveryMinute", "SourceArn", nil)},
 
 		{"a short visibility", set("DataRetry", "VisibilityTimeout", 120.0)},
@@ -32,6 +33,10 @@ func faults() []fault {
 		{"a missing mapping", drop("ServiceRetryToDeliver")},
 		{"a mapping to the wrong queue", set("ServiceRetryToDeliver", "EventSourceArn", firstARN)},
 		{"a mapping to the wrong function", set("ServiceFirstToDeliver", "FunctionName", "${ServiceDeliverRetry}")},
+		{"an export that is not fed", drop("ServiceExportToExport")},
+		{"exports fed to deliver", set("ServiceExportToExport", "FunctionName", "${ServiceDeliverFirst}")},
+		{"two runs for one export", set("ServiceExportToExport", "BatchSize", 2.0)},
+		{"an export that comes again while it runs", set("DataExport", "VisibilityTimeout", 900.0)},
 		{"whole batches fail", set("ServiceFirstToDeliver", "FunctionResponseTypes", nil)},
 		{"whole batches of the stream fail", set("ServiceJobsToDispatch", "FunctionResponseTypes", nil)},
 		{"a large batch without a window", set("ServiceFirstToDeliver", "BatchSize", 100.0)},
@@ -44,6 +49,7 @@ func faults() []fault {
 
 		{"no dead letters", set("DataFirst", "RedrivePolicy", nil)},
 		{"few receives", set("DataRetry", "RedrivePolicy.maxReceiveCount", 5.0)},
+		{"exports for ever", set("DataExport", "RedrivePolicy.maxReceiveCount", 1000.0)},
 		{"the dead letters of the other queue", set("DataFirst", "RedrivePolicy.deadLetterTargetArn", "${DataRetryDeadLetters.Arn}")},
 		{"dead letters for a day", set("DataFirstDeadLetters", "MessageRetentionPeriod", 86_400.0)},
 		{"dead letters of anybody", set("DataFirstDeadLetters", "RedriveAllowPolicy", nil)},
@@ -55,6 +61,7 @@ func faults() []fault {
 		{"retries to the first queue", set("ServiceDeliverFirst", "Environment.Variables.JOBHOOK_RETRY_QUEUE_URL", "${DataFirst}")},
 		{"the queue of the other lane", set("ServiceDeliverRetry", "Environment.Variables.JOBHOOK_QUEUE_URL", "${DataFirst}")},
 		{"the wrong lane", set("ServiceDeliverRetry", "Environment.Variables.JOBHOOK_LANE", "first")},
+		{"exports to the first queue", set("ServiceDispatch", "Environment.Variables.JOBHOOK_EXPORT_QUEUE_URL", "${DataFirst}")},
 		{"a variable is missing", set("ServiceApi", "Environment.Variables.JOBHOOK_PUBLIC_URL", nil)},
 		{"the wrong bucket", set("ServiceSweep", "Environment.Variables.JOBHOOK_FAILURES_BUCKET", "${DataResults}")},
 		{"logs as text", set("ServiceSweep", "LoggingConfig.LogFormat", "Text")},
@@ -70,6 +77,8 @@ func faults() []fault {
 		{"a public bucket", set("DataResults", "PublicAccessBlockConfiguration.BlockPublicPolicy", false)},
 		{"a bucket without TLS", drop("DataFailuresPolicy")},
 		{"objects for ever", set("DataResults", "LifecycleConfiguration", nil)},
+		{"records for ever", set("DataResults", "LifecycleConfiguration.Rules.1.Prefix", "other/")},
+		{"broken uploads for ever", set("DataFailures", "LifecycleConfiguration.Rules.1.Status", "Disabled")},
 		{"a plain bucket", set("DataFailures", "BucketEncryption", nil)},
 		{"a key for ever", set("DataSecretsKey", "EnableKeyRotation", false)},
 		{"a key that alarms cannot use", set("DataAlarmsKey", "KeyPolicy.Statement.1", nil)},
@@ -80,6 +89,7 @@ func faults() []fault {
 		{"no access log", set("ServiceHttpStage", "AccessLogSettings", nil)},
 		{"no throttling", set("ServiceHttpStage", "DefaultRouteSettings", nil)},
 		{"an alarm is missing", drop("ServiceRetryDeadLettersAlarm")},
+		{"failed exports that nobody hears of", drop("ServiceExportsFailedAlarm")},
 		{"an alarm that nobody hears", set("ServiceIteratorAgeAlarm", "AlarmActions", nil)},
 		{"an alarm without advice", set("ServiceIteratorAgeAlarm", "AlarmDescription", "Too old")},
 		{"an alarm of the other queue", set("ServiceFirstInFlightAlarm", "Dimensions.0.Value", "${DataRetry.QueueName}")},
@@ -140,7 +150,7 @@ func TestNoCheckIsIdle(t *testing.T) {
 }
 
 func TestDataThatStaysAloneIsFound(t *testing.T) {
-	for _, name := range []string{"DataJobs", "DataResults", "DataSecretsKey", "DataFirstDeadLetters", "ServiceApiLogs"} {
+	for _, name := range []string{"DataJobs", "DataResults", "DataSecretsKey", "DataFirstDeadLetters", "DataExportDeadLetters", "ServiceApiLogs"} {
 		d := deployed(t, synthesis(t, "dev", nil))
 		d.Resources[name].DeletionPolicy = "Retain"
 		var c complaints

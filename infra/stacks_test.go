@@ -30,7 +30,7 @@ func checks() []check {
 	return []check{
 		{"policies", checkPolicies}, {"wildcards", checkWildcards}, {"invokers", checkInvokers},
 		{"functions", checkFunctions}, {"environments", checkEnvironments}, {"logs", checkLogs},
-		{"stream", checkStream}, {"lanes", checkLanes}, {"queues", checkQueues}, {"schedule", checkSchedule},
+		{"stream", checkStream}, {"lanes", checkLanes}, {"export", checkExport}, {"queues", checkQueues}, {"schedule", checkSchedule},
 		{"tables", checkTables}, {"buckets", checkBuckets}, {"keys", checkKeys}, {"topic", checkTopic}, {"removal", checkRemoval},
 		{"api", checkAPI}, {"access log", checkAccessLog}, {"outputs", checkOutputs},
 		{"alarms", checkAlarms}, {"dashboard", checkDashboard},
@@ -105,7 +105,8 @@ func TestAStageCanSayEverything(t *testing.T) {
 	})
 	c.props(d, "ServiceHttpStage", map[string]any{"DefaultRouteSettings": map[string]any{"ThrottlingRateLimit": 1000, "ThrottlingBurstLimit": 2000}})
 	c.props(d, "ServiceSweepLogs", map[string]any{"RetentionInDays": 90})
-	c.props(d, "DataResults", map[string]any{"LifecycleConfiguration.Rules.0.ExpirationInDays": 14})
+	c.props(d, "DataResults", map[string]any{"LifecycleConfiguration.Rules.0.ExpirationInDays": 14, "LifecycleConfiguration.Rules.2.ExpirationInDays": 30})
+	c.props(d, "ServiceExportToExport", map[string]any{"ScalingConfig": map[string]any{"MaximumConcurrency": 10}})
 	c.props(d, "ServiceSweep", map[string]any{"Environment.Variables.JOBHOOK_RETENTION": "720h", "Environment.Variables.JOBHOOK_STAGE": "prod"})
 	c.same("DeletionPolicy of deliveries", d.Resources["DataDeliveries"].DeletionPolicy, "Retain")
 	for _, complaint := range c {

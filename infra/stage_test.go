@@ -89,7 +89,7 @@ func TestBadPropsAreNamed(t *testing.T) {
 		"removal is":         func(p *jobhook.Props) { p.Removal = "maybe" },
 		"days.deliveries is": func(p *jobhook.Props) { p.Days.Deliveries = -1 },
 		"days.logs is 31":    func(p *jobhook.Props) { p.Days.Logs = 31 },
-		"days.results is":    func(p *jobhook.Props) { p.Days.Results = 5000 },
+		"days.results is":    func(p *jobhook.Props) { p.Days.Results = -1 },
 		"alarmEmail is":      func(p *jobhook.Props) { p.AlarmEmail = "ops" },
 		"domain.name is": func(p *jobhook.Props) {
 			p.Domain.CertificateARN = "arn:aws:acm:eu-central-1:111122223333:certificate/1"
@@ -104,6 +104,8 @@ func TestBadPropsAreNamed(t *testing.T) {
 		"warmThroughput.write is":   func(p *jobhook.Props) { p.Warm.Read = 20_000 },
 		"throttle.rate is":          func(p *jobhook.Props) { p.Throttle.Rate = -1 },
 		"throttle.burst is":         func(p *jobhook.Props) { p.Throttle.Burst = 6000 },
+		"exports.maxConcurrency is": func(p *jobhook.Props) { p.Exports.MaxConcurrency = 1 },
+		"memoryMB.export is":        func(p *jobhook.Props) { p.MemoryMB.Export = 10_241 },
 		"memoryMB.deliver is":       func(p *jobhook.Props) { p.MemoryMB.Deliver = 64 },
 		"jobsTable.streamArn is": func(p *jobhook.Props) {
 			p.JobsTable = &jobhook.JobsTable{StreamARN: "arn:aws:dynamodb:eu-central-1:1:table/a"}

@@ -46,6 +46,9 @@ func (s *Service) alarms() {
 	}
 	s.watchOutcomes()
 	s.watchSweep()
+	if s.Export != nil {
+		s.watchExport()
+	}
 }
 
 func (s *Service) watchStream() {
@@ -112,6 +115,19 @@ func (s *Service) watchSweep() {
 		id: "ReplaysFailed", metric: s.own(replaysFailed, sum), above: 0, points: 10, of: 15,
 		means: "Stream batches in the failures bucket could not be dispatched, again and again. After 30 days they are removed.",
 		do:    "Read the log group of sweep: it names the object and the cause. Once that is mended, the next run replays it.",
+	})
+}
+
+func (s *Service) watchExport() {
+	s.watch(watch{
+		id: "ExportDeadLetters", metric: ofQueue(s.data.Export.DeadLetters, "ApproximateNumberOfMessagesVisible"), above: 0, points: 1,
+		means: "An export came 5 times and was never finished, nor given up: its function crashed or ran out of time or memory each time. Nobody is told of that result set.",
+		do:    "Search the logs of export for the job that the message names. If the set is too large for 15 minutes, raise memoryMB.export. Then start a redrive of the dead letters to their queue.",
+	})
+	s.watch(watch{
+		id: "ExportsFailed", metric: s.own(exportsFailed, sum), above: 0, points: 1,
+		means: "The files of a run could not be made; its notifications are declined with the reason.",
+		do:    "Read the log group of export: it names the job and the cause. Records that are no JSON objects are the platform's to mend; whatever else is a fault of Jobhook or of its access to the bucket.",
 	})
 }
 

@@ -3,6 +3,8 @@ package jobhook
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/jobhook/jobhook/shared/files"
 )
 
 const (
@@ -12,10 +14,28 @@ const (
 	abortDays = 1
 )
 
-// bucket makes a closed bucket whose objects go after some days. It is not
+// results makes the bucket of uploads and of the files that become of them.
+func (d *Data) results(p Props) awss3.Bucket {
+	return d.bucket("Results", p,
+		expire(files.Results, p.Days.Results),
+		expire(files.Records, p.Days.Results+p.Days.Deliveries), // the run that they were uploaded for may last long
+		expire(files.Inputs, p.Days.Deliveries))
+}
+
+// expire is a rule by which the objects under a prefix go after some days.
+func expire(prefix string, keep int) *awss3.LifecycleRule {
+	rule := &awss3.LifecycleRule{Expiration: days(keep)}
+	if prefix != "" {
+		rule.Prefix = jsii.String(prefix)
+	}
+	return rule
+}
+
+// bucket makes a closed bucket whose objects go by these rules. It is not
 // versioned: every object is written once and has a name of its own, and a
 // version would outlive the day on which its account was promised its removal.
-func (d *Data) bucket(id string, p Props, keep int) awss3.Bucket {
+func (d *Data) bucket(id string, p Props, rules ...*awss3.LifecycleRule) awss3.Bucket {
+	rules = append(rules, &awss3.LifecycleRule{AbortIncompleteMultipartUploadAfter: days(abortDays)})
 	b := awss3.NewBucket(d.Construct, jsii.String(id), &awss3.BucketProps{
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
 		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
@@ -23,10 +43,7 @@ func (d *Data) bucket(id string, p Props, keep int) awss3.Bucket {
 		EnforceSSL:        jsii.Bool(true),
 		MinimumTLSVersion: jsii.Number(1.2),
 		RemovalPolicy:     p.removal(),
-		LifecycleRules: &[]*awss3.LifecycleRule{{
-			Expiration:                          days(keep),
-			AbortIncompleteMultipartUploadAfter: days(abortDays),
-		}},
+		LifecycleRules:    &rules,
 	})
 	suppress(b, "AwsSolutions-S1", "S3's access logs hold whole request URIs, and with them the signatures of the links that customers follow; "+
 		"who got a link is in the logs of the functions, which alone reach the bucket.")

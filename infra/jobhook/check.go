@@ -71,12 +71,14 @@ func (c *complaints) numbers(p Props) {
 	}
 	c.between("days.deliveries", p.Days.Deliveries, 1, 3650)
 	c.between("days.results", p.Days.Results, 1, 3650)
+	c.between("exports.maxConcurrency", p.Exports.MaxConcurrency, 2, 1_000)
 	c.between("streamParallelization", p.StreamParallelization, 1, 10)
 	c.between("throttle.rate", p.Throttle.Rate, 1, 10_000)
 	c.between("throttle.burst", p.Throttle.Burst, 1, 5_000)
 	c.between("memoryMB.dispatch", p.MemoryMB.Dispatch, 128, 10_240)
 	c.between("memoryMB.deliver", p.MemoryMB.Deliver, 128, 10_240)
 	c.between("memoryMB.sweep", p.MemoryMB.Sweep, 128, 10_240)
+	c.between("memoryMB.export", p.MemoryMB.Export, 128, 10_240)
 	c.between("memoryMB.api", p.MemoryMB.API, 128, 10_240)
 	if p.Warm != (Throughput{}) { // AWS takes no less than what every table has
 		c.between("warmThroughput.read", p.Warm.Read, 12_000, 10_000_000)
@@ -115,7 +117,7 @@ func (c *complaints) jobsTable(t JobsTable) {
 
 // assets looks for the files that become the functions' code.
 func (c *complaints) assets(folder string) {
-	for _, name := range []string{assetDispatch, assetDeliver, assetSweep, assetAPI} {
+	for _, name := range []string{assetDispatch, assetDeliver, assetSweep, assetExport, assetAPI} {
 		file := filepath.Join(folder, name, "bootstrap")
 		if _, err := os.Stat(file); err != nil {
 			c.add("%s is missing; run `make build` first", file)

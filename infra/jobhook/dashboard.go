@@ -20,6 +20,9 @@ func (s *Service) dashboard() {
 	s.row(s.outcomes(), s.lag(), s.latency())
 	s.row(s.streamAge(), s.streamTrouble(), s.backlog())
 	s.row(s.queue("First attempts: messages", s.data.First), s.queue("Retries: messages", s.data.Retry), s.oldest(), s.deadLetters())
+	if s.Export != nil {
+		s.row(s.exportMessages(), s.exportAge(), s.exportOutcomes())
+	}
 	s.row(s.perFunction("Errors", "Errors", sum), s.perFunction("Throttles", "Throttles", sum),
 		s.perFunction("Duration p99, ms", "Duration", "p99"), s.perFunction("Running at once", "ConcurrentExecutions", maximum))
 	s.row(s.consumed(), s.throttledTables(), s.apiAnswers(), s.apiLatency())
@@ -109,6 +112,22 @@ func (s *Service) deadLetters() awscloudwatch.IWidget {
 	return widget(graph("Dead letters", 4,
 		label(ofQueue(s.data.First.DeadLetters, "ApproximateNumberOfMessagesVisible"), "first attempts"),
 		label(ofQueue(s.data.Retry.DeadLetters, "ApproximateNumberOfMessagesVisible"), "retries")))
+}
+
+func (s *Service) exportMessages() awscloudwatch.IWidget {
+	return widget(graph("Exports: messages", 3,
+		label(ofQueue(s.data.Export.Queue, "ApproximateNumberOfMessagesVisible"), "visible"),
+		label(ofQueue(s.data.Export.Queue, "ApproximateNumberOfMessagesNotVisible"), "in work or waiting for another try")))
+}
+
+func (s *Service) exportAge() awscloudwatch.IWidget {
+	return widget(graph("Exports: oldest message, s", 3, label(ofQueue(s.data.Export.Queue, "ApproximateAgeOfOldestMessage"), "oldest")))
+}
+
+func (s *Service) exportOutcomes() awscloudwatch.IWidget {
+	return widget(graph("Exports: outcomes", 3,
+		label(s.own(exported, sum), "done"), label(s.own(exportsFailed, sum), "failed for good"),
+		label(ofQueue(s.data.Export.DeadLetters, "ApproximateNumberOfMessagesVisible"), "dead letters")))
 }
 
 func (s *Service) perFunction(title, name, statistic string) awscloudwatch.IWidget {

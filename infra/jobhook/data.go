@@ -17,7 +17,8 @@ type Data struct {
 	Deliveries awsdynamodb.Table
 	First      Queue
 	Retry      Queue
-	Results    awss3.Bucket // result files
+	Export     Queue        // of runs whose records become files; empty when the platform has a table of its own
+	Results    awss3.Bucket // uploaded records and inputs, result files
 	Failures   awss3.Bucket // what dispatch could not take from the stream in time
 	SecretsKey awskms.Key   // seals the secrets of endpoints
 	Alarms     awssns.Topic // told of alarms
@@ -33,10 +34,13 @@ func NewData(scope constructs.Construct, id *string, props *Props) *Data {
 	d := &Data{Construct: constructs.NewConstruct(scope, id)}
 	d.jobs(p)
 	d.deliveries(p)
-	d.First = d.queue("First", p)
-	d.Retry = d.queue("Retry", p)
-	d.Results = d.bucket("Results", p, p.Days.Results)
-	d.Failures = d.bucket("Failures", p, failureDays)
+	d.First = d.queue("First", p, doorbells())
+	d.Retry = d.queue("Retry", p, doorbells())
+	if d.hasExports() {
+		d.Export = d.queue("Export", p, exports())
+	}
+	d.Results = d.results(p)
+	d.Failures = d.bucket("Failures", p, expire("", failureDays))
 	d.SecretsKey = awskms.NewKey(d.Construct, jsii.String("SecretsKey"), &awskms.KeyProps{
 		Description:       jsii.String("Seals the secrets of Jobhook's endpoints"),
 		EnableKeyRotation: jsii.Bool(true),
@@ -45,6 +49,10 @@ func NewData(scope constructs.Construct, id *string, props *Props) *Data {
 	d.topic(p)
 	return d
 }
+
+// hasExports tells whether records can be uploaded: the run that they belong to
+// is written to the row of its job, and a platform's own table is not written to.
+func (d *Data) hasExports() bool { return d.Jobs != nil }
 
 // removal of what holds data.
 func (p Props) removal() awscdk.RemovalPolicy {

@@ -18,6 +18,7 @@ const (
 	assetDispatch = "dispatch"
 	assetDeliver  = "deliver"
 	assetSweep    = "sweep"
+	assetExport   = "export"
 	assetAPI      = "api"
 )
 
@@ -47,6 +48,8 @@ func (s *Service) function(f spec) awslambda.Function {
 	suppress(role, "AwsSolutions-IAM5", "X-Ray and dynamodb:ListStreams take no resource; all else names its own.", "Resource::*")
 	suppress(role, "AwsSolutions-IAM5", "All objects of the bucket of failed batches, whose names Lambda makes up.",
 		&cdknag.RegexAppliesTo{Regex: jsii.String(`/^Resource::<[A-Za-z0-9]*Failures[A-Za-z0-9]*\.Arn>\/\*$/`)})
+	suppress(role, "AwsSolutions-IAM5", "All objects of one kind in the bucket of results, whose names are those of jobs.",
+		&cdknag.RegexAppliesTo{Regex: jsii.String(`/^Resource::<[A-Za-z0-9]*Results[A-Za-z0-9]*\.Arn>\/(results|records|inputs)\/\*$/`)})
 	return awslambda.NewFunction(s.Construct, jsii.String(f.id), &awslambda.FunctionProps{
 		Description:   jsii.String(f.about),
 		Code:          awslambda.Code_FromAsset(jsii.String(filepath.Join(s.props.Assets, f.asset)), nil),

@@ -15,12 +15,15 @@ const (
 	apiSeconds      = 29 // API Gateway gives up after 30 s
 )
 
-// functions makes the five, of four binaries.
+// functions makes the six, of five binaries; export only where records can be uploaded.
 func (s *Service) functions() {
 	s.Dispatch = s.dispatch()
 	s.DeliverFirst = s.deliverFirst()
 	s.DeliverRetry = s.deliverRetry()
 	s.Sweep = s.sweep()
+	if s.data.hasExports() {
+		s.Export = s.export()
+	}
 	s.API = s.api()
 }
 
@@ -31,6 +34,7 @@ func (s *Service) dispatch() awslambda.Function {
 		setting.Retention:  s.retention(),
 	}
 	s.attributes(env)
+	s.exportQueue(env)
 	return s.function(spec{
 		id: "Dispatch", asset: assetDispatch, about: "Turns changes of jobs into deliveries",
 		memoryMB: s.props.MemoryMB.Dispatch, seconds: dispatchSeconds, env: env, may: s.dispatchMay(),
@@ -73,10 +77,28 @@ func (s *Service) sweep() awslambda.Function {
 		setting.Retention:  s.retention(),
 	}
 	s.attributes(env)
+	s.exportQueue(env)
 	s.jobsTable(env)
 	return s.function(spec{
 		id: "Sweep", asset: assetSweep, about: "Does each minute what is due: parked retries, releases, shelving, expiry, replays",
 		memoryMB: s.props.MemoryMB.Sweep, seconds: sweepSeconds, env: env, may: s.sweepMay(),
+	})
+}
+
+func (s *Service) export() awslambda.Function {
+	d := s.data
+	env := map[string]*string{
+		setting.Queue:      d.Export.Queue.QueueUrl(),
+		setting.FirstQueue: d.First.Queue.QueueUrl(),
+		setting.Retention:  s.retention(),
+		setting.ResultsFor: hours(s.props.Days.Results),
+	}
+	s.attributes(env)
+	s.jobsTable(env)
+	s.results(env)
+	return s.function(spec{
+		id: "Export", asset: assetExport, about: "Makes files of the records of a run",
+		memoryMB: s.props.MemoryMB.Export, seconds: exportSeconds, env: env, may: s.exportMay(),
 	})
 }
 
@@ -87,16 +109,31 @@ func (s *Service) api() awslambda.Function {
 		setting.PublicURL:  s.URL,
 	}
 	s.jobsTable(env)
+	s.results(env)
 	return s.function(spec{
 		id: "Api", asset: assetAPI, about: "The HTTP API",
 		memoryMB: s.props.MemoryMB.API, seconds: apiSeconds, env: env, may: s.apiMay(),
 	})
 }
 
+// results is left out where no records can be uploaded.
+func (s *Service) results(env map[string]*string) {
+	if s.data.hasExports() {
+		env[setting.Results] = s.data.Results.BucketName()
+	}
+}
+
 // jobsTable is left out where the platform keeps its jobs itself.
 func (s *Service) jobsTable(env map[string]*string) {
 	if s.data.Jobs != nil {
 		env[setting.Jobs] = s.data.Jobs.TableName()
+	}
+}
+
+// exportQueue is for those who dispatch: from the stream, or what it gave up.
+func (s *Service) exportQueue(env map[string]*string) {
+	if s.data.hasExports() {
+		env[setting.ExportQueue] = s.data.Export.Queue.QueueUrl()
 	}
 }
 
@@ -108,5 +145,7 @@ func (s *Service) attributes(env map[string]*string) {
 }
 
 func (s *Service) retention() *string {
-	return jsii.String(fmt.Sprintf("%dh", 24*s.props.Days.Deliveries))
+	return hours(s.props.Days.Deliveries)
 }
+
+func hours(days int) *string { return jsii.String(fmt.Sprintf("%dh", 24*days)) }

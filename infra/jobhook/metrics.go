@@ -26,6 +26,8 @@ const (
 	dueBacklog      = "DueBacklog"
 	replayed        = "Replayed"
 	replaysFailed   = "ReplaysFailed"
+	exported        = "Exported"
+	exportsFailed   = "ExportsFailed"
 )
 
 // Statistics of metrics.

@@ -4,7 +4,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/jobhook/jobhook/shared/files"
 )
 
 // Whatever a function may do stands in this file, action by action. The
@@ -22,6 +25,9 @@ func (s *Service) dispatchMay() []awsiam.PolicyStatement {
 		allow([]*string{d.Failures.BucketArn()}, "s3:ListBucket"),
 		allow([]*string{d.Failures.ArnForObjects(jsii.String("*"))}, "s3:PutObject"),
 	}
+	if d.hasExports() {
+		may = append(may, maySend(d.Export))
+	}
 	if d.streamKey != nil {
 		may = append(may, allow([]*string{d.streamKey}, "kms:Decrypt"))
 	}
@@ -32,8 +38,7 @@ func (s *Service) dispatchMay() []awsiam.PolicyStatement {
 func (s *Service) deliverMay(from Queue, more ...string) []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{
 		mayKeep(s.data.Deliveries, more...),
-		allow([]*string{from.Queue.QueueArn()},
-			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"),
+		mayReceive(from),
 		allow([]*string{s.data.SecretsKey.KeyArn()}, "kms:Decrypt"),
 	}
 }
@@ -49,9 +54,23 @@ func (s *Service) sweepMay() []awsiam.PolicyStatement {
 		allow([]*string{d.Failures.ArnForObjects(jsii.String("*"))}, "s3:GetObject", "s3:DeleteObject"),
 	}
 	if d.Jobs != nil {
-		may = append(may, allow([]*string{d.Jobs.TableArn()}, "dynamodb:UpdateItem"))
+		may = append(may, allow([]*string{d.Jobs.TableArn()}, "dynamodb:UpdateItem"), maySend(d.Export))
 	}
 	return may
+}
+
+// exportMay needs a table of jobs of ours: there is no export without.
+func (s *Service) exportMay() []awsiam.PolicyStatement {
+	d := s.data
+	return []awsiam.PolicyStatement{
+		mayKeep(d.Deliveries),
+		mayReceive(d.Export),
+		maySend(d.First),
+		mayKeepJobs(d.Jobs),
+		allow([]*string{d.Results.BucketArn()}, "s3:ListBucket"),
+		allow(objects(d.Results, files.Records), "s3:GetObject"),
+		allow(objects(d.Results, files.Results), "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"),
+	}
 }
 
 func (s *Service) apiMay() []awsiam.PolicyStatement {
@@ -63,10 +82,26 @@ func (s *Service) apiMay() []awsiam.PolicyStatement {
 	}
 	if d.Jobs != nil {
 		may = append(may,
-			allow([]*string{d.Jobs.TableArn()}, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"),
-			mayQuery(d.Jobs, accountIndex))
+			mayKeepJobs(d.Jobs), mayQuery(d.Jobs, accountIndex),
+			allow([]*string{d.Results.BucketArn()}, "s3:ListBucket"),
+			allow(objects(d.Results, files.Records), "s3:PutObject"), // its links are signed with this role
+			allow(objects(d.Results, files.Inputs), "s3:GetObject", "s3:PutObject"),
+			allow(objects(d.Results, files.Results), "s3:GetObject"))
 	}
 	return may
+}
+
+// objects are those of a bucket under some prefixes.
+func objects(b awss3.Bucket, prefixes ...string) (arns []*string) {
+	for _, prefix := range prefixes {
+		arns = append(arns, b.ArnForObjects(jsii.String(prefix+"*")))
+	}
+	return arns
+}
+
+// mayKeepJobs lets rows of the jobs be read and written.
+func mayKeepJobs(t awsdynamodb.Table) awsiam.PolicyStatement {
+	return allow([]*string{t.TableArn()}, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query")
 }
 
 // mayKeep lets rows of a table be read and written, and more if it is named.
@@ -79,6 +114,12 @@ func mayKeep(t awsdynamodb.Table, more ...string) awsiam.PolicyStatement {
 func mayQuery(t awsdynamodb.Table, index string) awsiam.PolicyStatement {
 	arn := awscdk.Fn_Join(jsii.String(""), &[]*string{t.TableArn(), jsii.String("/index/" + index)})
 	return allow([]*string{arn}, "dynamodb:Query")
+}
+
+// mayReceive lets a mapping read a queue, and its function hide messages.
+func mayReceive(from Queue) awsiam.PolicyStatement {
+	return allow([]*string{from.Queue.QueueArn()},
+		"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility")
 }
 
 func maySend(to Queue) awsiam.PolicyStatement {

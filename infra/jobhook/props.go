@@ -23,6 +23,8 @@ type Props struct {
 	// First and Retry say how deliver is fed with first attempts and with retries.
 	First Lane `json:"first"`
 	Retry Lane `json:"retry"`
+	// Exports says how export is fed with the runs whose records become files.
+	Exports ExportLane `json:"exports"`
 	// StreamParallelization is how many batches of one shard of the stream are
 	// dispatched at once, 1 to 10. 4.
 	StreamParallelization int `json:"streamParallelization"`
@@ -42,9 +44,9 @@ type Props struct {
 
 // Days is how long things are kept, in days.
 type Days struct {
-	Deliveries int `json:"deliveries"` // deliveries with their attempts and events; 30
+	Deliveries int `json:"deliveries"` // deliveries with their attempts and events, and uploaded inputs; 30
 	Logs       int `json:"logs"`       // all logs; 30. CloudWatch knows certain numbers only
-	Results    int `json:"results"`    // result files; 14
+	Results    int `json:"results"`    // uploaded records and result files, at least as long as their links work; 14
 }
 
 // Domain is a domain name for the API. Its DNS record is the caller's to make;
@@ -65,6 +67,12 @@ type Lane struct {
 	MaxConcurrency int `json:"maxConcurrency"`
 }
 
+// ExportLane says how export is fed. It takes one run at a time.
+type ExportLane struct {
+	// MaxConcurrency is the most exports at once, 2 to 1,000. 10.
+	MaxConcurrency int `json:"maxConcurrency"`
+}
+
 // Throughput is units a second; 0 leaves it to AWS.
 type Throughput struct {
 	Read  int `json:"read"`
@@ -82,6 +90,7 @@ type Memory struct {
 	Dispatch int `json:"dispatch"` // 256
 	Deliver  int `json:"deliver"`  // 256
 	Sweep    int `json:"sweep"`    // 256
+	Export   int `json:"export"`   // 512
 	API      int `json:"api"`      // 512
 }
 
@@ -98,11 +107,12 @@ func (p Props) withDefaults() Props {
 	p.Assets = or(p.Assets, "build/lambda")
 	p.Days = Days{Deliveries: or(p.Days.Deliveries, 30), Logs: or(p.Days.Logs, 30), Results: or(p.Days.Results, 14)}
 	p.First.BatchSize, p.Retry.BatchSize = or(p.First.BatchSize, 10), or(p.Retry.BatchSize, 10)
+	p.Exports.MaxConcurrency = or(p.Exports.MaxConcurrency, 10)
 	p.StreamParallelization = or(p.StreamParallelization, 4)
 	p.Throttle = Throttle{Rate: or(p.Throttle.Rate, 1000), Burst: or(p.Throttle.Burst, 2000)}
 	p.MemoryMB = Memory{
 		Dispatch: or(p.MemoryMB.Dispatch, 256), Deliver: or(p.MemoryMB.Deliver, 256),
-		Sweep: or(p.MemoryMB.Sweep, 256), API: or(p.MemoryMB.API, 512),
+		Sweep: or(p.MemoryMB.Sweep, 256), Export: or(p.MemoryMB.Export, 512), API: or(p.MemoryMB.API, 512),
 	}
 	return p
 }

@@ -55,6 +55,18 @@ func newFrontDoor(t *testing.T, d *deployment, all functions) *frontDoor {
 // call makes a request and decodes its answer, which must have the status.
 func (f *frontDoor) call(t testing.TB, method, target string, body any, status int, into any) {
 	t.Helper()
+	answer := f.answer(t, method, target, body, status)
+	if into == nil {
+		return
+	}
+	if err := json.Unmarshal([]byte(answer.Body), into); err != nil {
+		t.Fatalf("%s %s: %v in %s", method, target, err, answer.Body)
+	}
+}
+
+// answer makes a request and returns its answer, which must have the status.
+func (f *frontDoor) answer(t testing.TB, method, target string, body any, status int) (answer events.APIGatewayV2HTTPResponse) {
+	t.Helper()
 	event := f.request(t, method, target, body)
 	payload, err := json.Marshal(event)
 	if err != nil {
@@ -64,19 +76,13 @@ func (f *frontDoor) call(t testing.TB, method, target string, body any, status i
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, target, err)
 	}
-	var answer events.APIGatewayV2HTTPResponse
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		t.Fatalf("%s %s: %v in %s", method, target, err, raw)
 	}
 	if answer.StatusCode != status {
 		t.Fatalf("%s %s: %d %s, want %d", method, target, answer.StatusCode, answer.Body, status)
 	}
-	if into == nil {
-		return
-	}
-	if err := json.Unmarshal([]byte(answer.Body), into); err != nil {
-		t.Fatalf("%s %s: %v in %s", method, target, err, answer.Body)
-	}
+	return answer
 }
 
 // request is an event of an HTTP API, payload format 2.0:

@@ -3,6 +3,7 @@ package smoke
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,6 +24,14 @@ type item = map[string]types.AttributeValue
 type example struct {
 	put    item
 	update dynamodb.UpdateItemInput // without its table
+}
+
+// of is the same example about another job.
+func (e example) of(id string) example {
+	e.put, e.update.Key = maps.Clone(e.put), maps.Clone(e.update.Key)
+	e.put["id"] = &types.AttributeValueMemberS{Value: id}
+	e.update.Key["id"] = e.put["id"]
+	return e
 }
 
 // readExample reads the put-item example of the README.

@@ -77,6 +77,12 @@ type told struct {
 		Account string
 		Status  string
 		Links   struct{ Job string }
+		// ResultSet tells of the job's files by their formats.
+		ResultSet struct {
+			Files map[string]struct {
+				AllPages string `json:"all_pages"`
+			}
+		} `json:"result_set"`
 	}
 }
 

@@ -2,7 +2,6 @@ package smoke
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -49,14 +48,15 @@ func TestAJobWrittenToTheDeployedStackLeadsToAWebhook(t *testing.T) {
 	s.feeds.eventually(t, "the second job's webhook is delivered", func() bool { return s.state(t, second) == "delivered" })
 	s.resend(t, second)
 
-	lost := s.write(t, s.lost)
-	s.feeds.eventually(t, "the stream gives up a batch", func() bool { return len(s.failures(t)) == 1 })
-	tick(t, s.deployment, s.functions)
-	s.feeds.eventually(t, "the batch is dispatched after all", func() bool { return s.state(t, lost) == "delivered" })
-	if left := s.failures(t); len(left) != 0 {
-		t.Errorf("%q is still in the failures bucket after its replay", left)
-	}
-	s.checkArrivals(t, lost)
+	s.export(t)
+
+	lost := s.example.of(s.lost)
+	s.put(t, lost)
+	s.replay(t)
+	s.update(t, lost)
+	s.replay(t)
+	s.feeds.eventually(t, "the batch is dispatched after all", func() bool { return s.state(t, s.lost) == "delivered" })
+	s.checkArrivals(t, s.lost)
 	s.checkQueues(t)
 	if err := s.feeds.stop(); err != nil {
 		t.Error(err)
@@ -145,30 +145,37 @@ func (s *site) settle(t *testing.T) {
 // writeExample does what the README's example does, and returns its job.
 func (s *site) writeExample(t *testing.T) string {
 	t.Helper()
-	return s.putAndUpdate(t, s.example.put, s.example.update)
+	return s.putAndUpdate(t, s.example)
 }
 
 // write does the same with another job.
 func (s *site) write(t *testing.T, id string) string {
 	t.Helper()
-	put, update := maps.Clone(s.example.put), s.example.update
-	update.Key = maps.Clone(update.Key)
-	put["id"] = &types.AttributeValueMemberS{Value: id}
-	update.Key["id"] = put["id"]
-	return s.putAndUpdate(t, put, update)
+	return s.putAndUpdate(t, s.example.of(id))
 }
 
-func (s *site) putAndUpdate(t *testing.T, put item, update dynamodb.UpdateItemInput) string {
+func (s *site) putAndUpdate(t *testing.T, e example) string {
 	t.Helper()
-	table := s.output(t, "JobsTable")
-	if _, err := s.jobs().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &table, Item: put}); err != nil {
+	s.put(t, e)
+	s.update(t, e)
+	return e.put["id"].(*types.AttributeValueMemberS).Value
+}
+
+// put writes the job, which begins.
+func (s *site) put(t *testing.T, e example) {
+	t.Helper()
+	if _, err := s.jobs().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(s.output(t, "JobsTable")), Item: e.put}); err != nil {
 		t.Fatalf("put item: %v", err)
 	}
-	update.TableName = &table
-	if _, err := s.jobs().UpdateItem(t.Context(), &update); err != nil {
+}
+
+// update writes what ends the job.
+func (s *site) update(t *testing.T, e example) {
+	t.Helper()
+	e.update.TableName = aws.String(s.output(t, "JobsTable"))
+	if _, err := s.jobs().UpdateItem(t.Context(), &e.update); err != nil {
 		t.Fatalf("update item: %v", err)
 	}
-	return put["id"].(*types.AttributeValueMemberS).Value
 }
 
 // delivery is one as the API shows it.
@@ -253,6 +260,16 @@ func (s *site) resend(t *testing.T, job string) {
 	}
 }
 
+// replay waits until the stream has given up a batch, and sweeps.
+func (s *site) replay(t *testing.T) {
+	t.Helper()
+	s.feeds.eventually(t, "the stream gives up a batch", func() bool { return len(s.failures(t)) == 1 })
+	tick(t, s.deployment, s.functions)
+	if left := s.failures(t); len(left) != 0 {
+		t.Errorf("%q is still in the failures bucket after its replay", left)
+	}
+}
+
 // failures are the keys in the bucket of batches that were given up.
 func (s *site) failures(t *testing.T) (keys []string) {
 	t.Helper()
@@ -274,8 +291,8 @@ func (s *site) checkArrivals(t *testing.T, last string) {
 		t.Fatalf("%d webhooks came of job %s, want 1", len(got), last)
 	}
 	got[0].verify(t, s.secret)
-	if all := s.receiver.count(); all != 5 {
-		t.Errorf("%d webhooks came in all, want 5", all)
+	if all := s.receiver.count(); all != 7 {
+		t.Errorf("%d webhooks came in all, want 7", all)
 	}
 }
 
@@ -284,14 +301,15 @@ func (s *site) checkArrivals(t *testing.T, last string) {
 func (s *site) checkQueues(t *testing.T) {
 	t.Helper()
 	client := sqs.NewFromConfig(s.moto.Config())
-	for _, name := range []string{"FirstQueueUrl", "RetryQueueUrl", "FirstDeadLettersUrl", "RetryDeadLettersUrl"} {
+	for _, name := range []string{"FirstQueueUrl", "RetryQueueUrl", "ExportQueueUrl", "FirstDeadLettersUrl", "RetryDeadLettersUrl", "ExportDeadLettersUrl"} {
 		url := s.output(t, name)
 		s.feeds.eventually(t, name+" is empty", func() bool { return left(t, client, url) == 0 })
 	}
 }
 
 // checkLogs reads what all functions have printed. The webhooks: a refused and
-// two accepted first attempts; a retry and a resend.
+// four accepted first attempts, two of them of the job with records; a retry and
+// a resend.
 func (s *site) checkLogs(t *testing.T) {
 	t.Helper()
 	key := strings.Split(s.front.key, "_")
@@ -299,8 +317,9 @@ func (s *site) checkLogs(t *testing.T) {
 		"the endpoint's secret": strings.TrimPrefix(s.secret, "whsec_"), "the path of its URL": hookPath, "the operator's key": key[len(key)-1],
 	})
 	printed.want(t, map[string]float64{
-		"deliver-first Retried": 1, "deliver-first Delivered": 2, "deliver-first FirstAttemptLag values": 3, "deliver-first MessagesFailed": 0,
-		"deliver-retry Delivered": 2, "deliver-retry MessagesFailed": 0, "dispatch Records": 4, "dispatch RecordsFailed": 0,
-		"sweep Replayed": 1, "sweep ReplaysFailed": 0,
+		"deliver-first Retried": 1, "deliver-first Delivered": 4, "deliver-first FirstAttemptLag values": 5, "deliver-first MessagesFailed": 0,
+		"deliver-retry Delivered": 2, "deliver-retry MessagesFailed": 0, "dispatch Records": 8, "dispatch RecordsFailed": 0,
+		"export Exported": 1, "export ExportedRecords": 2, "export ExportsFailed": 0, "export MessagesFailed": 0,
+		"sweep Replayed": 2, "sweep ReplaysFailed": 0,
 	})
 }

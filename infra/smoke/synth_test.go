@@ -24,7 +24,7 @@ func parts() []string { return []string{"data", "service"} }
 func stackOf(part string) string { return "jobhook-" + stageName + "-" + part }
 
 // shipped are the binaries that the stacks deploy, by the name of their folder.
-func shipped() []string { return []string{"dispatch", "deliver", "sweep", "api"} }
+func shipped() []string { return []string{"dispatch", "deliver", "sweep", "export", "api"} }
 
 // needNode names what the CDK needs and skips; it fails where nothing may be skipped.
 func needNode(t *testing.T) {

@@ -69,6 +69,18 @@ func CfnLint(t testing.TB, args ...string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), python(tools), append([]string{script}, args...)...)
 }
 
+// OpenAPIValidator returns a command that checks OpenAPI documents, 3.1 too:
+// openapi-spec-validator with arguments. It ends with an error for invalid ones.
+func OpenAPIValidator(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	tools, err := toolsDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found(t, installed("openapi-spec-validator", filepath.Join(tools, "venv.version")))
+	return exec.CommandContext(t.Context(), python(tools), append([]string{"-m", "openapi_spec_validator"}, args...)...)
+}
+
 // Main runs a package's tests and ends the servers that they started:
 //
 //	func TestMain(m *testing.M) { os.Exit(awstest.Main(m)) }

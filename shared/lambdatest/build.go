@@ -18,9 +18,13 @@ const (
 	ShippedArch   = "arm64"
 )
 
-// flags of the build; those of `make build`.
-func flags() []string {
-	return []string{"-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w -buildid="}
+// flags of the build of a function; those of `make build`.
+func flags(name string) []string {
+	tags := "lambda.norpc,nethttpomithttp2"
+	if name == "deliver" || name == "api" { // they call receivers, in HTTP/2 where those speak it
+		tags = "lambda.norpc"
+	}
+	return []string{"-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w -buildid="}
 }
 
 // builds remembers what this process has built: nothing else outlives a test.
@@ -57,7 +61,7 @@ func BuildFor(system, arch, name string) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(root, "build", "boot", system+"-"+arch, name)
-	args := append([]string{"build", "-o", path}, flags()...)
+	args := append([]string{"build", "-o", path}, flags(name)...)
 	cmd := exec.Command("go", append(args, "./functions/"+name)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+arch)

@@ -32,8 +32,9 @@ func shipped() map[string][]string {
 		"dispatch": {setting.Deliveries, setting.FirstQueue, setting.Stage},
 		"deliver": {setting.Deliveries, setting.Lane, setting.Queue, setting.RetryQueue, setting.SecretsKey, setting.PublicURL,
 			setting.Stage},
-		"sweep": {setting.Deliveries, setting.FirstQueue, setting.RetryQueue, setting.Failures, setting.Stage},
-		"api":   {setting.Deliveries, setting.RetryQueue, setting.SecretsKey, setting.PublicURL},
+		"sweep":  {setting.Deliveries, setting.FirstQueue, setting.RetryQueue, setting.Failures, setting.Stage},
+		"export": {setting.Deliveries, setting.FirstQueue, setting.Results, setting.Stage},
+		"api":    {setting.Deliveries, setting.RetryQueue, setting.SecretsKey, setting.PublicURL},
 	}
 }
 

@@ -34,7 +34,7 @@ type figures struct {
 
 // limits are the largest sizes, in bytes.
 func limits() map[string]int64 {
-	return map[string]int64{"dispatch": 10e6, "deliver": 10e6, "sweep": 10e6, "api": 20e6}
+	return map[string]int64{"dispatch": 10e6, "deliver": 10e6, "sweep": 10e6, "export": 14e6, "api": 20e6}
 }
 
 func TestBinariesAreSmall(t *testing.T) {
@@ -67,10 +67,11 @@ func TestFiguresAreReported(t *testing.T) {
 		"dispatch": func() []byte { return s.payload("dispatch-batch-finished") },
 		"deliver":  func() []byte { return batch(s, s.deliveries(1)) },
 		"sweep":    func() []byte { return s.payload("sweep-tick") },
+		"export":   s.exportAnother,
 		"api":      func() []byte { return s.request("api-list") },
 	}
 	var report []figures
-	for _, name := range []string{"dispatch", "deliver", "sweep", "api"} {
+	for _, name := range []string{"dispatch", "deliver", "sweep", "export", "api"} {
 		f := figures{Function: name, Bytes: shippedSize(t, name), MaxBytes: limits()[name]}
 		s.measure(&f, events[name])
 		t.Logf("%-8s %5.1f MB, ready after %.1f ms, first answer after %.1f ms, CPU %.1f ms", name, float64(f.Bytes)/1e6, f.ReadyMS, f.AnswerMS, f.CPUMS)

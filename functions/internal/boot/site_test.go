@@ -52,6 +52,7 @@ type site struct {
 	store       *dynamo.Store
 	first       *sqsqueue.Queue
 	retry       *sqsqueue.Queue
+	exports     *sqsqueue.Queue
 	files       *s3.Client
 	receiver    *receiver
 	operatorKey string
@@ -71,6 +72,7 @@ func newSite(t testing.TB) *site {
 	messages := sqs.NewFromConfig(moto.Config())
 	first, _ := awstest.Queue(t, messages, time.Minute, 50)
 	retry, _ := awstest.Queue(t, messages, time.Minute, 50)
+	exports, _ := awstest.Queue(t, messages, time.Minute, 50)
 	keys := kms.NewFromConfig(moto.Config())
 	made, err := keys.CreateKey(t.Context(), &kms.CreateKeyInput{})
 	if err != nil {
@@ -78,13 +80,14 @@ func newSite(t testing.TB) *site {
 	}
 	s := &site{
 		TB: t, receiver: newReceiver(t), files: files.S3(),
-		first: sqsqueue.New(messages, first), retry: sqsqueue.New(messages, retry),
+		first: sqsqueue.New(messages, first), retry: sqsqueue.New(messages, retry), exports: sqsqueue.New(messages, exports),
 		store: dynamo.New(dynamo.Options{Client: client, Deliveries: deliveries, Jobs: jobs, Sealer: kmsseal.New(keys, *made.KeyMetadata.Arn)}),
 		env: map[string]string{
 			"AWS_REGION": awstest.Region, "AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey, "AWS_SESSION_TOKEN": "",
 			"AWS_ENDPOINT_URL_DYNAMODB": database.URL, "AWS_ENDPOINT_URL_SQS": moto.URL, "AWS_ENDPOINT_URL_KMS": moto.URL, "AWS_ENDPOINT_URL_S3": files.URL,
 			setting.Deliveries: deliveries, setting.Jobs: jobs, setting.Stage: "test", setting.Retention: "48h",
 			setting.FirstQueue: first, setting.RetryQueue: retry, setting.Queue: first, setting.Lane: setting.LaneFirst,
+			setting.ExportQueue: exports, setting.Results: awstest.Bucket(t, files.S3()),
 			setting.Failures: awstest.Bucket(t, files.S3()), setting.SecretsKey: *made.KeyMetadata.Arn,
 			setting.PublicURL: "https://hooks.example.com", setting.Private: "true",
 		},
@@ -131,6 +134,9 @@ func (s *site) settle() {
 func (s *site) start(name string, more map[string]string) *lambdatest.Function {
 	s.Helper()
 	o := lambdatest.Options{Binary: lambdatest.Build(s, name), Name: "jobhook-test-" + name, Env: maps.Clone(s.env)}
+	if name == "export" {
+		o.Env[setting.Queue] = s.env[setting.ExportQueue]
+	}
 	maps.Copy(o.Env, more)
 	f, err := lambdatest.Start(s.Context(), o)
 	if err != nil {
