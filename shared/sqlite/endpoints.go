@@ -186,7 +186,7 @@ func (s *Store) Health(ctx context.Context, account string) ([]webhook.Health, e
 	var list []webhook.Health
 	err := s.read(ctx, func(c conn) error {
 		return prepare(c, `SELECT h.endpoint, h.state, h.since, h.reason FROM health h
-			JOIN endpoints e ON e.id = h.endpoint WHERE e.account = ? ORDER BY h.endpoint`).text(account).
+			JOIN endpoints e ON e.id = h.endpoint WHERE e.account = CAST(? AS TEXT) ORDER BY h.endpoint`).text(account). // CAST: see lists.go
 			each(func(r *row) error {
 				list = append(list, webhook.Health{Endpoint: r.text(), State: webhook.HealthState(r.text()), Since: r.time(), Reason: r.text()})
 				return nil
