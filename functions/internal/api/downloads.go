@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/jobhook/jobhook/functions/internal/download"
 	"github.com/jobhook/jobhook/shared/files"
 	"github.com/jobhook/jobhook/shared/job"
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -149,28 +150,16 @@ func (a *API) serveLocal(w http.ResponseWriter, r *http.Request, s webhook.Resul
 	w.Header().Set("Content-Type", o.ContentType)
 	w.Header().Set("Content-Disposition", files.Disposition(o.FileName))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	out := &fileAnswer{ResponseWriter: w, control: http.NewResponseController(w), begins: func(status int) {
-		if status != http.StatusPartialContent || !continues(r.Header.Get("Range")) {
+	out := download.NewAnswer(w, func(status int) {
+		if !download.Continues(status, r.Header.Get("Range")) {
 			a.noteDownload(r, s, o.FileName)
 		}
-	}}
+	})
 	http.ServeContent(out, r, o.FileName, info.ModTime(), file)
-	return nil
-}
-
-// continues tells whether all ranges of a Range that could be satisfied begin
-// above 0, as those of a download that is taken up again, so that it counts
-// once however many pieces it is fetched in. The last bytes of a file, such as
-// -500, may be all of it.
-func continues(ranges string) bool {
-	_, list, _ := strings.Cut(ranges, "=")
-	for one := range strings.SplitSeq(list, ",") {
-		first, _, _ := strings.Cut(strings.TrimSpace(one), "-")
-		if n, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64); err != nil || n == 0 {
-			return false
-		}
+	if status, means := out.Refused(); status != 0 {
+		return problem(status, means)
 	}
-	return true
+	return nil
 }
 
 // noteDownload counts a download. A count that fails is no reason to refuse the
@@ -180,40 +169,4 @@ func (a *API) noteDownload(r *http.Request, s webhook.ResultSet, name string) {
 	if err != nil {
 		a.Log.WarnContext(r.Context(), "download.uncounted", "account", s.Account, "job", s.JobID, "run", s.Run, "error", err)
 	}
-}
-
-// fileAnswer lets a download go on as long as it moves, and turns what
-// http.ServeContent refuses into problems.
-type fileAnswer struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	begins  func(status int) // called before an answer that is no refusal
-	refused bool
-}
-
-// WriteHeader begins the answer.
-func (f *fileAnswer) WriteHeader(status int) {
-	if status < http.StatusBadRequest {
-		f.begins(status)
-		f.ResponseWriter.WriteHeader(status)
-		return
-	}
-	f.refused = true
-	for _, name := range []string{"Content-Disposition", "Content-Length", "Last-Modified"} {
-		f.Header().Del(name)
-	}
-	detail := "The file has changed, or is not what the request asks for."
-	if status == http.StatusRequestedRangeNotSatisfiable {
-		detail = "The file has no such range of bytes."
-	}
-	problem(status, detail).write(f.ResponseWriter)
-}
-
-// Write writes on.
-func (f *fileAnswer) Write(b []byte) (int, error) {
-	if f.refused {
-		return len(b), nil
-	}
-	wait(f.control)
-	return f.ResponseWriter.Write(b)
 }

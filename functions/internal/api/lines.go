@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/jobhook/jobhook/functions/internal/download"
 	"github.com/jobhook/jobhook/functions/internal/jsonl"
 	"github.com/jobhook/jobhook/shared/files"
 )
@@ -21,10 +21,7 @@ import (
 const (
 	// defaultMaxUpload bounds an upload unless Config.MaxUpload does, in bytes.
 	defaultMaxUpload = 64 << 20
-	// patience is how long an upload or a download may stand still. The server's
-	// own timeouts, which count from the start of a request, are for short ones.
-	patience     = time.Minute
-	contentLines = "application/x-ndjson"
+	contentLines     = "application/x-ndjson"
 )
 
 // uploadTypes are the content types that JSON Lines go by.
@@ -142,7 +139,7 @@ type uploadReader struct {
 
 // Read reads on.
 func (u *uploadReader) Read(p []byte) (int, error) {
-	wait(u.control)
+	download.Wait(u.control)
 	n, err := u.from.Read(p)
 	if u.read += int64(n); u.read > u.limit {
 		return 0, uploadTooLarge(u.limit)
@@ -156,12 +153,4 @@ func (u *uploadReader) Read(p []byte) (int, error) {
 	}
 	return n, problem(http.StatusBadRequest, "The body cannot be read.").
 		field("", "it broke off", "send the part again; what was kept of it before is as it was")
-}
-
-// wait gives the other side some time from now on. Who writes to no network
-// has no deadlines.
-func wait(c *http.ResponseController) {
-	until := time.Now().Add(patience)
-	_ = c.SetReadDeadline(until)
-	_ = c.SetWriteDeadline(until)
 }

@@ -40,6 +40,7 @@ func TestPartsOfScrapedDataAreServed(t *testing.T) {
 		{"", "", scrapedJSON, 200},
 		{"bytes=0-3", "bytes 0-3/28", scrapedJSON[:4], 206},
 		{"bytes=14-", "bytes 14-27/28", scrapedJSON[14:], 206},
+		{"bytes=-28", "bytes 0-27/28", scrapedJSON, 206},
 		{"bytes=28-", "bytes */28", `{"success":false,"error":"The file has no such range of bytes."}`, 416},
 	} {
 		w := s.part("Range", tt.asked)
@@ -51,8 +52,8 @@ func TestPartsOfScrapedDataAreServed(t *testing.T) {
 		}
 	}
 	sets, err := s.store.ResultSets(t.Context(), "acme", job.KindScraping, "1234")
-	if err != nil || len(sets) != 1 || sets[0].Downloads != 2 {
-		t.Errorf("result sets %+v, %v; want 2 downloads: the whole, and the part that begins one", sets, err)
+	if err != nil || len(sets) != 1 || sets[0].Downloads != 3 {
+		t.Errorf("result sets %+v, %v; want 3 downloads: the whole, the part that begins one, and all of it as its last bytes", sets, err)
 	}
 }
 

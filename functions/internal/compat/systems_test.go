@@ -67,6 +67,18 @@ func TestDataInABucketIsLinkedTo(t *testing.T) {
 	}
 }
 
+func TestALinkToABucketIsRecordedWhateverPartIsAskedFor(t *testing.T) {
+	s := newSite(t)
+	s.with(func(c *compat.Config) { c.Files = elsewhere{c.Files, new(files.LinkOptions)} })
+	if w := s.part("Range", "bytes=1-"); w.Code != 302 {
+		t.Errorf("got %d, want 302", w.Code)
+	}
+	sets, err := s.store.ResultSets(t.Context(), "acme", job.KindScraping, "1234")
+	if err != nil || len(sets) != 1 || sets[0].Downloads != 1 {
+		t.Errorf("result sets %+v, %v; want one download: the link gives the whole", sets, err)
+	}
+}
+
 func TestDownloadsOfScrapedDataAreRecorded(t *testing.T) {
 	s := newSite(t)
 	s.get(acme, "/webscraper/scraping-job/1234/csv")
