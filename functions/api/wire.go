@@ -13,7 +13,6 @@ import (
 
 	"github.com/jobhook/jobhook/functions/internal/api"
 	"github.com/jobhook/jobhook/functions/internal/compat"
-	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/lambdahost"
 	"github.com/jobhook/jobhook/functions/internal/logline"
 	"github.com/jobhook/jobhook/functions/internal/site"
@@ -24,7 +23,6 @@ import (
 	"github.com/jobhook/jobhook/shared/s3files"
 	"github.com/jobhook/jobhook/shared/setting"
 	"github.com/jobhook/jobhook/shared/sqsqueue"
-	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // maxUpload bounds a part that comes through the API: an event has at most 6 MB,
@@ -85,7 +83,7 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	client := httpsend.New(httpsend.Options{MaxSockets: maxSockets, AllowPrivate: getenv(setting.Private) == "true"})
 	c := api.Config{
 		Retry:  sqsqueue.New(sqs.NewFromConfig(config), queue),
-		Sender: sender{client}, MaxUpload: maxUpload,
+		Sender: client, MaxUpload: maxUpload,
 		Rate: rate, CORSOrigins: origins, PublicURL: publicURL, Version: api.Version, Log: log,
 	}
 	if getenv(setting.Private) != "true" {
@@ -107,12 +105,4 @@ func filesIn(config aws.Config, bucket string) site.Files {
 		*s3files.Files
 		*s3files.Uploads
 	}{s3files.New(client, bucket), s3files.NewUploads(client, bucket)}
-}
-
-// sender is the HTTP client in the words of deliver.
-type sender struct{ client *httpsend.Client }
-
-// Post sends one request.
-func (s sender) Post(ctx context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
-	return s.client.Post(ctx, httpsend.Request(r))
 }

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -40,7 +39,7 @@ func newReceiver(s scenario, c *clock, secret webhook.Secret) *receiver {
 }
 
 // Post answers one request of deliver.
-func (r *receiver) Post(_ context.Context, q deliver.Request) (webhook.Result, webhook.Timing) {
+func (r *receiver) Post(_ context.Context, q webhook.Request) (webhook.Result, webhook.Timing) {
 	number, err := r.check(q)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +72,7 @@ func failureHeader() http.Header {
 }
 
 // check verifies a request as a receiver should, and returns its job's number.
-func (r *receiver) check(q deliver.Request) (number int, err error) {
+func (r *receiver) check(q webhook.Request) (number int, err error) {
 	var body struct {
 		Data struct {
 			JobID string `json:"job_id"`
@@ -112,7 +111,7 @@ func (r *receiver) reset() {
 // wireBytes is the length of a request as HTTP/1.1, with the headers that
 // shared/httpsend adds. TLS adds some 2 % and handshakes that depend on how
 // long connections live.
-func wireBytes(q deliver.Request) int {
+func wireBytes(q webhook.Request) int {
 	r, err := http.NewRequest(http.MethodPost, q.URL, bytes.NewReader(q.Body))
 	if err != nil {
 		return 0 // the store keeps no such URL

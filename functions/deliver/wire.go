@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/jobhook/jobhook/shared/kmsseal"
 	"github.com/jobhook/jobhook/shared/setting"
 	"github.com/jobhook/jobhook/shared/sqsqueue"
-	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // Bounds of the client that calls the receivers. Lambda has 1,024 file
@@ -62,19 +60,11 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 		MaxIdlePerHost: maxIdlePerHost, MaxSockets: maxSockets, AllowPrivate: getenv(setting.Private) == "true",
 	})
 	handler := &deliver.Handler{
-		Store: store, Queue: sqsqueue.New(messages, queue), Sender: sender{client}, PublicURL: publicURL,
+		Store: store, Queue: sqsqueue.New(messages, queue), Sender: client, PublicURL: publicURL,
 		Health: &deliver.HealthLog{}, Crew: crew.New(), Metrics: metrics.New(os.Stdout, stage, "deliver-"+lane), Log: log,
 	}
 	if retry != "" {
 		handler.Retry = sqsqueue.New(messages, retry)
 	}
 	return lambdahost.Function{Handler: lambdahost.Guard(handler.Handle, calls.CloseIdle, client.CloseIdle), Flush: store.Flush}, nil
-}
-
-// sender is the HTTP client in the words of deliver.
-type sender struct{ client *httpsend.Client }
-
-// Post sends one request.
-func (s sender) Post(ctx context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
-	return s.client.Post(ctx, httpsend.Request(r))
 }

@@ -144,7 +144,7 @@ type printer struct {
 }
 
 // Post prints.
-func (p *printer) Post(_ context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
+func (p *printer) Post(_ context.Context, r webhook.Request) (webhook.Result, webhook.Timing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fmt.Fprintf(p.out, "POST %s\nContent-Type: %s\n", r.URL, r.ContentType)

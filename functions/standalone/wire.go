@@ -155,7 +155,7 @@ func (p *process) openQueues(ctx context.Context) (err error) {
 
 // assemble joins the handlers to the store, the queues and the sender.
 func (p *process) assemble(o options) {
-	client := sender{httpsend.New(httpsend.Options{AllowPrivate: o.AllowPrivate, MaxSockets: maxSockets()})}
+	client := httpsend.New(httpsend.Options{AllowPrivate: o.AllowPrivate, MaxSockets: maxSockets()})
 	health := &deliver.HealthLog{}
 	lane := func(name string, queue *sqlite.Queue, retry deliver.RetryQueue) host.Lane {
 		return host.Lane{Name: name, Queue: queue, Handler: &deliver.Handler{
@@ -203,14 +203,6 @@ func maxSockets() int {
 		return 0
 	}
 	return int(limit.Cur / 4 * 3)
-}
-
-// sender is the HTTP client in the words of deliver.
-type sender struct{ client *httpsend.Client }
-
-// Post sends one request.
-func (s sender) Post(ctx context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
-	return s.client.Post(ctx, httpsend.Request(r))
 }
 
 // run serves until ctx ends, or until the demo has.

@@ -51,16 +51,6 @@ type Client struct {
 	buffers   sync.Pool // of *[webhook.MaxBodyRead]byte
 }
 
-// Request is one POST. Its headers must not name Idempotency-Key or
-// X-Idempotency-Key: net/http takes them for leave to send a POST again.
-type Request struct {
-	URL         string        // as webhook.CheckURL wants it
-	ContentType string        // of Body
-	Header      http.Header   // signatures and the like; read, never changed
-	Body        []byte        // must not change before Post returns
-	Timeout     time.Duration // from DNS to the last byte read of the answer; 0: webhook.MaxTimeout
-}
-
 // New returns a client. CloseIdle gives up what it holds.
 func New(o Options) *Client {
 	c := &Client{userAgent: o.UserAgent}
@@ -102,7 +92,7 @@ const bufferBytes = 2 << 10
 // turned out closed before any byte was written, or when an HTTP/2 receiver
 // declares it unprocessed. A receiver that closes a reused connection just as
 // the request arrives costs the attempt.
-func (c *Client) Post(ctx context.Context, r Request) (webhook.Result, webhook.Timing) {
+func (c *Client) Post(ctx context.Context, r webhook.Request) (webhook.Result, webhook.Timing) {
 	timeout := r.Timeout
 	if timeout <= 0 {
 		timeout = webhook.MaxTimeout
@@ -123,7 +113,7 @@ func (c *Client) Post(ctx context.Context, r Request) (webhook.Result, webhook.T
 // CloseIdle closes the connections that no request uses.
 func (c *Client) CloseIdle() { c.transport.CloseIdleConnections() }
 
-func (c *Client) send(x *exchange, r Request) (webhook.Result, error) {
+func (c *Client) send(x *exchange, r webhook.Request) (webhook.Result, error) {
 	ctx := httptrace.WithClientTrace(x, &x.trace)
 	// The bytes.Reader gives the request a GetBody, so that Transport can start
 	// over when a reused connection turns out closed before the first byte.
@@ -156,7 +146,7 @@ func (c *Client) send(x *exchange, r Request) (webhook.Result, error) {
 }
 
 // header shares the values of r.Header, which nobody changes.
-func (c *Client) header(r Request) http.Header {
+func (c *Client) header(r webhook.Request) http.Header {
 	h := make(http.Header, len(r.Header)+2)
 	h["User-Agent"] = []string{c.userAgent}
 	if r.ContentType != "" {

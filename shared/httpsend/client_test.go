@@ -37,7 +37,7 @@ func serve(tb testing.TB, handler http.HandlerFunc) string {
 
 func post(tb testing.TB, c *Client, url string) (webhook.Result, webhook.Timing) {
 	tb.Helper()
-	return c.Post(tb.Context(), Request{URL: url, ContentType: "application/json", Body: []byte(`{"a":1}`), Timeout: long})
+	return c.Post(tb.Context(), webhook.Request{URL: url, ContentType: "application/json", Body: []byte(`{"a":1}`), Timeout: long})
 }
 
 func TestRequestCarriesWhatItWasGivenAndNothingElse(t *testing.T) {
@@ -52,7 +52,7 @@ func TestRequestCarriesWhatItWasGivenAndNothingElse(t *testing.T) {
 	})
 	given := http.Header{"Webhook-Id": {"evt_1"}, "Webhook-Signature": {"v1,a v1,b"}}
 	c := newClient(t, Options{})
-	result, _ := c.Post(t.Context(), Request{URL: url + "/hook?a=b", ContentType: "application/json", Header: given, Body: []byte("{}")})
+	result, _ := c.Post(t.Context(), webhook.Request{URL: url + "/hook?a=b", ContentType: "application/json", Header: given, Body: []byte("{}")})
 
 	if result.Status != 200 || result.Failure != "" {
 		t.Fatalf("result = %+v, want status 200", result)
@@ -167,7 +167,7 @@ func TestReceiverMayAnswerBeforeItReadTheBody(t *testing.T) {
 	})
 	defer close(answered)
 	c := newClient(t, Options{})
-	result, _ := c.Post(t.Context(), Request{URL: url, Body: make([]byte, 32<<20), Timeout: long})
+	result, _ := c.Post(t.Context(), webhook.Request{URL: url, Body: make([]byte, 32<<20), Timeout: long})
 	if result.Status != 202 || string(result.Body) != "ok" {
 		t.Errorf("result = %+v, want 202 ok", result)
 	}
@@ -240,7 +240,7 @@ func TestDialWaitsForAFreeSocket(t *testing.T) {
 	go send(busy)
 	<-entered
 
-	late, _ := c.Post(t.Context(), Request{URL: other, Timeout: short})
+	late, _ := c.Post(t.Context(), webhook.Request{URL: other, Timeout: short})
 	if want := (webhook.Result{Failure: webhook.FailureOurs, Code: "EMFILE", Detail: "no free connection on our side"}); !cmp.Equal(late, want) {
 		t.Errorf("without a free socket: %+v, want %+v", late, want)
 	}
@@ -263,7 +263,7 @@ func BenchmarkPost(b *testing.B) {
 		io.WriteString(w, "ok")
 	})
 	c := newClient(b, Options{})
-	r := Request{
+	r := webhook.Request{
 		URL:         url,
 		ContentType: "application/json",
 		Header:      http.Header{"Webhook-Id": {"evt_1"}, "Webhook-Timestamp": {"1"}, "Webhook-Signature": {"v1,x"}},

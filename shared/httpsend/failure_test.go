@@ -174,7 +174,7 @@ func TestFailuresAreNamed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := newClient(t, Options{})
-			got, timing := c.Post(t.Context(), Request{URL: tt.url, Body: []byte(`{"a":1}`), Timeout: tt.timeout})
+			got, timing := c.Post(t.Context(), webhook.Request{URL: tt.url, Body: []byte(`{"a":1}`), Timeout: tt.timeout})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
@@ -187,7 +187,7 @@ func TestFailuresAreNamed(t *testing.T) {
 
 func TestUnknownHostIsADNSFailure(t *testing.T) {
 	c := newClient(t, Options{})
-	result, _ := c.Post(t.Context(), Request{URL: "http://nonexistent.invalid/", Timeout: webhook.MaxTimeout})
+	result, _ := c.Post(t.Context(), webhook.Request{URL: "http://nonexistent.invalid/", Timeout: webhook.MaxTimeout})
 	// Without a network the resolver cannot tell that there is no such host.
 	if result.Failure != webhook.FailureDNS || (result.Code != "ENOTFOUND" && result.Code != "EAI_AGAIN") {
 		t.Errorf("result = %+v, want a dns failure", result)
@@ -197,7 +197,7 @@ func TestUnknownHostIsADNSFailure(t *testing.T) {
 func TestHeaderThatCannotBeSentIsUnsendable(t *testing.T) {
 	c := newClient(t, Options{})
 	for _, h := range []http.Header{{"X-A": {"a\r\nX-B: b"}}, {"X A": {"a"}}} {
-		result, _ := c.Post(t.Context(), Request{URL: "http://127.0.0.1:1/", Header: h, Timeout: long})
+		result, _ := c.Post(t.Context(), webhook.Request{URL: "http://127.0.0.1:1/", Header: h, Timeout: long})
 		if result.Failure != webhook.FailureUnsendable {
 			t.Errorf("%q: result = %+v, want unsendable", h, result)
 		}
@@ -210,7 +210,7 @@ func TestPrivateAddressesAreRefusedWhenDialled(t *testing.T) {
 	c := New(Options{})
 	defer c.CloseIdle()
 	for _, url := range []string{url, strings.Replace(url, "127.0.0.1", "localhost", 1)} {
-		result, _ := c.Post(t.Context(), Request{URL: url, Timeout: long})
+		result, _ := c.Post(t.Context(), webhook.Request{URL: url, Timeout: long})
 		want := failed(webhook.FailureRefusedAddress, "", "the address is private or reserved")
 		if diff := cmp.Diff(want, result); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", url, diff)
@@ -225,7 +225,7 @@ func TestCancellationIsNotTheReceiversFault(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	url := listen(t, func(c conn) { c.readRequest(); cancel(); c.waitForClient() })
 	c := newClient(t, Options{})
-	got, _ := c.Post(ctx, Request{URL: url, Body: []byte(`{"a":1}`), Timeout: long})
+	got, _ := c.Post(ctx, webhook.Request{URL: url, Body: []byte(`{"a":1}`), Timeout: long})
 	if want := failed(webhook.FailureReset, "ECANCELED", "cancelled on our side"); !cmp.Equal(got, want) {
 		t.Errorf("result = %+v, want %+v", got, want)
 	}
@@ -235,7 +235,7 @@ func TestDeadlineOfTheCallerIsNotTheReceiversFault(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), short)
 	defer cancel()
 	c := newClient(t, Options{})
-	got, _ := c.Post(ctx, Request{URL: listen(t, func(c conn) { c.waitForClient() }), Timeout: long})
+	got, _ := c.Post(ctx, webhook.Request{URL: listen(t, func(c conn) { c.waitForClient() }), Timeout: long})
 	if want := failed(webhook.FailureReset, "ECANCELED", "cancelled on our side"); !cmp.Equal(got, want) {
 		t.Errorf("result = %+v, want %+v", got, want)
 	}

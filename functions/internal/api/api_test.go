@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/jobhook/jobhook/functions/internal/api"
-	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/shared/sqlite"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -61,10 +60,10 @@ func (c *clock) move(d time.Duration) {
 // receiver answers test webhooks, and remembers the last.
 type receiver struct {
 	result webhook.Result
-	got    deliver.Request
+	got    webhook.Request
 }
 
-func (r *receiver) Post(_ context.Context, request deliver.Request) (webhook.Result, webhook.Timing) {
+func (r *receiver) Post(_ context.Context, request webhook.Request) (webhook.Result, webhook.Timing) {
 	r.got = request
 	return r.result, webhook.Timing{Connect: 1500 * time.Microsecond, Total: 20 * time.Millisecond}
 }

@@ -50,10 +50,10 @@ func now() time.Time { return time.Date(2020, 1, 2, 0, 0, 0, 0, time.UTC) }
 type receiver struct {
 	lock   sync.Mutex
 	result webhook.Result
-	asked  []deliver.Request
+	asked  []webhook.Request
 }
 
-func (r *receiver) Post(_ context.Context, req deliver.Request) (webhook.Result, webhook.Timing) {
+func (r *receiver) Post(_ context.Context, req webhook.Request) (webhook.Result, webhook.Timing) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	r.asked = append(r.asked, req)

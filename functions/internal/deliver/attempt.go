@@ -18,15 +18,6 @@ import (
 // its end by then is taken for dead.
 const leaseSlack = 10 * time.Second
 
-// Request is one POST of a delivery.
-type Request struct {
-	URL         string
-	ContentType string
-	Header      http.Header // the signature's, and the trace's
-	Body        []byte
-	Timeout     time.Duration // of the whole request
-}
-
 // answer is what came of one request, and when it began.
 type answer struct {
 	result  webhook.Result
@@ -135,7 +126,7 @@ func (h *Handler) send(ctx context.Context, w webhook.Work, f format.Format, p w
 		return a
 	}
 	w.Event.Trace().SetHeader(header)
-	a.result, a.timing = h.Sender.Post(ctx, Request{
+	a.result, a.timing = h.Sender.Post(ctx, webhook.Request{
 		URL: w.URL(), ContentType: body.ContentType, Header: header, Body: body.Bytes, Timeout: p.Timeout,
 	})
 	return a

@@ -61,7 +61,7 @@ type RetryQueue interface {
 // Sender makes requests.
 type Sender interface {
 	// Post sends one request. Everything that can come of it is a Result.
-	Post(ctx context.Context, r Request) (webhook.Result, webhook.Timing)
+	Post(ctx context.Context, r webhook.Request) (webhook.Result, webhook.Timing)
 }
 
 // Handler makes the attempts that a batch of messages rings for, all at once.

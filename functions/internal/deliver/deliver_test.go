@@ -62,7 +62,7 @@ func TestPoisonMessageDoesNotHoldBackItsBatch(t *testing.T) {
 
 func TestAPanicCostsOneMessageOnly(t *testing.T) {
 	w := newWorld(t)
-	w.sender.answer = func(r deliver.Request) webhook.Result {
+	w.sender.answer = func(r webhook.Request) webhook.Result {
 		if strings.Contains(r.URL, "/standard") {
 			panic("boom")
 		}
@@ -168,7 +168,7 @@ func TestAttemptsEndAsExhausted(t *testing.T) {
 
 func TestATimeoutSilencesTheExactURLForEverybody(t *testing.T) {
 	w := newWorld(t)
-	w.sender.answer = func(deliver.Request) webhook.Result { return webhook.Result{Failure: webhook.FailureTimeout} }
+	w.sender.answer = func(webhook.Request) webhook.Result { return webhook.Result{Failure: webhook.FailureTimeout} }
 	w.ring(t, serpWow)
 	d := w.want(t, serpWow, webhook.StateWaiting)
 	if got, want := d.NextAt.Sub(w.clock()), 5*time.Minute; got != want {
@@ -242,7 +242,7 @@ func TestAnOvertakenProgressWebhookIsNotRetried(t *testing.T) {
 
 func TestRetryAfterSpendsNoAttempt(t *testing.T) {
 	w := newWorld(t)
-	w.sender.answer = func(deliver.Request) webhook.Result {
+	w.sender.answer = func(webhook.Request) webhook.Result {
 		return webhook.Result{Status: 429, RetryAfter: time.Minute}
 	}
 	w.ring(t, standard)
@@ -275,7 +275,7 @@ func TestASuccessIsKeptAlthoughAnotherAttemptFailedFirst(t *testing.T) {
 	w.store.barrier = newBarrier(2)
 	failedFirst := make(chan struct{})
 	var once sync.Once
-	w.sender.answer = func(deliver.Request) webhook.Result {
+	w.sender.answer = func(webhook.Request) webhook.Result {
 		failing := false
 		once.Do(func() { failing = true })
 		if failing {
@@ -350,7 +350,7 @@ func TestAFailingRetryQueueLeavesTheMessageToComeAgain(t *testing.T) {
 func TestAStopDuringTheAttemptKeepsTheMessage(t *testing.T) {
 	w := newWorld(t)
 	ctx, stop := context.WithCancel(t.Context())
-	w.sender.answer = func(deliver.Request) webhook.Result {
+	w.sender.answer = func(webhook.Request) webhook.Result {
 		stop()
 		return webhook.Result{Failure: webhook.FailureReset}
 	}
@@ -422,7 +422,7 @@ func TestAResentProgressWebhookThatIsOvertakenStaysDelivered(t *testing.T) {
 func TestADeliveryThatWasHeldForLongKeepsItsRightToWait(t *testing.T) {
 	w := newWorld(t)
 	w.now = w.now.Add(20 * 24 * time.Hour) // far past the deadline of its dispatch
-	w.sender.answer = func(deliver.Request) webhook.Result {
+	w.sender.answer = func(webhook.Request) webhook.Result {
 		return webhook.Result{Status: 429, RetryAfter: time.Minute}
 	}
 	w.ring(t, standard)
@@ -443,7 +443,7 @@ func TestAHoldDoesNotBringARetryForward(t *testing.T) {
 
 func TestOurOwnWantOfSocketsSpendsNoAttempt(t *testing.T) {
 	w := newWorld(t)
-	w.sender.answer = func(deliver.Request) webhook.Result {
+	w.sender.answer = func(webhook.Request) webhook.Result {
 		return webhook.Result{Failure: webhook.FailureOurs, Code: "EMFILE"}
 	}
 	answer := w.ring(t, socialData) // which has one attempt only
@@ -458,7 +458,7 @@ func TestOurOwnWantOfSocketsSpendsNoAttempt(t *testing.T) {
 func TestAnAnswerThatCameBeforeTheStopIsRecorded(t *testing.T) {
 	w := newWorld(t)
 	ctx, stop := context.WithCancel(t.Context())
-	w.sender.answer = func(deliver.Request) webhook.Result {
+	w.sender.answer = func(webhook.Request) webhook.Result {
 		stop()
 		return ok
 	}
@@ -471,7 +471,7 @@ func TestAnAnswerThatCameBeforeTheStopIsRecorded(t *testing.T) {
 
 func TestALateGoneDoesNotDisableAnEndpointThatHasMoved(t *testing.T) {
 	w := newWorld(t)
-	w.sender.answer = func(deliver.Request) webhook.Result {
+	w.sender.answer = func(webhook.Request) webhook.Result {
 		_, err := w.store.UpdateEndpoint(t.Context(), "acme", "ep_standard", func(e webhook.Endpoint) (webhook.Endpoint, error) {
 			e.URL = "https://receiver.example/moved"
 			return e, nil
@@ -487,8 +487,8 @@ func TestALateGoneDoesNotDisableAnEndpointThatHasMoved(t *testing.T) {
 	}
 }
 
-func status(code int) func(deliver.Request) webhook.Result {
-	return func(deliver.Request) webhook.Result { return webhook.Result{Status: code} }
+func status(code int) func(webhook.Request) webhook.Result {
+	return func(webhook.Request) webhook.Result { return webhook.Result{Status: code} }
 }
 
 func failedIDs(r events.SQSEventResponse) (ids []string) {
@@ -501,12 +501,12 @@ func failedIDs(r events.SQSEventResponse) (ids []string) {
 // scripted is a sender that answers as told, or 200.
 type scripted struct {
 	mu     sync.Mutex
-	sent   []deliver.Request
-	answer func(deliver.Request) webhook.Result
+	sent   []webhook.Request
+	answer func(webhook.Request) webhook.Result
 	hangs  bool // until its context ends
 }
 
-func (s *scripted) Post(ctx context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
+func (s *scripted) Post(ctx context.Context, r webhook.Request) (webhook.Result, webhook.Timing) {
 	s.mu.Lock()
 	s.sent = append(s.sent, r)
 	answer, hangs := s.answer, s.hangs

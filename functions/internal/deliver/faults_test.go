@@ -48,7 +48,7 @@ func TestAMessageReturnsWhenItsOutcomeCannotBeWrittenInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onLambda(t, func(t *testing.T, w *testWorld) {
 				w.store.afterLoad = func() { time.Sleep(17 * time.Second) }
-				w.sender.answer = func(deliver.Request) webhook.Result {
+				w.sender.answer = func(webhook.Request) webhook.Result {
 					time.Sleep(29 * time.Second) // so there is no time for all tries to record
 					return ok
 				}
@@ -212,7 +212,7 @@ func TestWhatHangsBesideTheOutcomeDoesNotKeepItFromBeingRecorded(t *testing.T) {
 	for part, test := range tests {
 		t.Run(part, func(t *testing.T) {
 			onLambda(t, func(t *testing.T, w *testWorld) {
-				w.sender.answer = func(deliver.Request) webhook.Result { return test.answer }
+				w.sender.answer = func(webhook.Request) webhook.Result { return test.answer }
 				h := w.firstHandler()
 				h.Store = besideStore{w.store, part}
 				answer := w.onTime(t, h, batchOf(test.id))

@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/metrics"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -30,7 +29,7 @@ func TestABatchIsCountedInOneLine(t *testing.T) {
 	w := newWorld(t)
 	w.now = w.now.Add(time.Second)
 	w.setStatus(t, "ep_default", webhook.EndpointPaused, "maintenance") // holds socialdata and webscraper
-	w.sender.answer = func(r deliver.Request) webhook.Result {
+	w.sender.answer = func(r webhook.Request) webhook.Result {
 		switch {
 		case strings.HasSuffix(r.URL, "/standard"):
 			return webhook.Result{Status: 500} // retried

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -81,12 +80,12 @@ func TestAFailedAttemptIsLoggedWithItsTrace(t *testing.T) {
 func TestLogsHoldNoSecretNoBodyAndNoURL(t *testing.T) {
 	faults := map[string]func(w *testWorld){
 		"a refused attempt": func(w *testWorld) {
-			w.sender.answer = func(deliver.Request) webhook.Result {
+			w.sender.answer = func(webhook.Request) webhook.Result {
 				return webhook.Result{Status: 500, Body: []byte("planted-in-the-answer")}
 			}
 		},
 		"a failed attempt": func(w *testWorld) {
-			w.sender.answer = func(r deliver.Request) webhook.Result {
+			w.sender.answer = func(r webhook.Request) webhook.Result {
 				return webhook.Result{Failure: webhook.FailureConnect, Code: "ECONNREFUSED", Detail: "planted-in-the-detail of " + r.URL}
 			}
 		},
@@ -97,7 +96,7 @@ func TestLogsHoldNoSecretNoBodyAndNoURL(t *testing.T) {
 			w.retry.err = errors.New("throttled")
 		},
 		"a want of sockets": func(w *testWorld) {
-			w.sender.answer = func(deliver.Request) webhook.Result {
+			w.sender.answer = func(webhook.Request) webhook.Result {
 				return webhook.Result{Failure: webhook.FailureOurs, Code: "EMFILE"}
 			}
 		},
@@ -105,7 +104,7 @@ func TestLogsHoldNoSecretNoBodyAndNoURL(t *testing.T) {
 			w.store.load = func(works []webhook.Work) {
 				works[0].Endpoint.URL = "https://receiver.example/%zz?token=planted-in-the-url"
 			}
-			w.sender.answer = func(deliver.Request) webhook.Result { return webhook.Result{Failure: webhook.FailureUnsendable} }
+			w.sender.answer = func(webhook.Request) webhook.Result { return webhook.Result{Failure: webhook.FailureUnsendable} }
 		},
 		"a secret that cannot sign": func(w *testWorld) {
 			w.store.load = func(works []webhook.Work) { works[0].Secrets = []webhook.Secret{"whsec_planted-in-the-secret"} }

@@ -17,7 +17,7 @@ const maxTrial = 25 * time.Second
 
 // Trial is a test webhook and what came of it.
 type Trial struct {
-	Request   Request
+	Request   webhook.Request
 	Result    webhook.Result // as much of it as an attempt's record keeps
 	Timing    webhook.Timing
 	Delivered bool // by the endpoint's policy
@@ -36,7 +36,7 @@ func Try(ctx context.Context, sender Sender, e webhook.Endpoint, publicURL strin
 	}
 	policy := own.Policy.With(e.Policy)
 	event := testEvent(e.Account, now)
-	t := Trial{Request: Request{URL: e.URL, Header: make(http.Header, 5), Timeout: min(policy.Timeout, maxTrial)}}
+	t := Trial{Request: webhook.Request{URL: e.URL, Header: make(http.Header, 5), Timeout: min(policy.Timeout, maxTrial)}}
 	body, err := standard.Encode(event, publicURL)
 	if err != nil {
 		t.Result = unsendable("the body could not be written: " + err.Error())

@@ -15,10 +15,10 @@ import (
 // postman answers every request alike and remembers the last.
 type postman struct {
 	result webhook.Result
-	got    deliver.Request
+	got    webhook.Request
 }
 
-func (p *postman) Post(_ context.Context, r deliver.Request) (webhook.Result, webhook.Timing) {
+func (p *postman) Post(_ context.Context, r webhook.Request) (webhook.Result, webhook.Timing) {
 	p.got = r
 	return p.result, webhook.Timing{Total: time.Millisecond}
 }
