@@ -7,12 +7,12 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"runtime/debug"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/functions/internal/download"
 	"github.com/jobhook/jobhook/functions/internal/jsonl"
 	"github.com/jobhook/jobhook/shared/files"
@@ -60,7 +60,7 @@ func (a *API) keepLines(ctx context.Context, key string, u UploadBody, allowed f
 	checked := make(chan error, 1)
 	records := 0
 	go func() {
-		err := guarded(func() (err error) {
+		err := crew.Guarded(func() (err error) {
 			if records, err = countLines(io.TeeReader(body, out)); err != nil {
 				return err
 			}
@@ -81,16 +81,6 @@ func (a *API) keepLines(ctx context.Context, key string, u UploadBody, allowed f
 }
 
 var errNotKept = errors.New("the file was not kept")
-
-// guarded makes a panic an error.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return f()
-}
 
 // countLines reads to the end and counts the records.
 func countLines(from io.Reader) (n int, err error) {

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/functions/internal/resend"
 	"github.com/jobhook/jobhook/shared/format"
 	"github.com/jobhook/jobhook/shared/job"
@@ -56,20 +56,14 @@ func (c *routes) withStatuses(ctx context.Context, j job.Job, list []result) ([]
 	g.SetLimit(maxReads)
 	for i, res := range list {
 		views[i] = res.view
-		g.Go(func() (err error) {
-			defer caught(&err)
-			views[i].WebhookStatus, err = c.statusOf(ctx, sent[res.eventID])
-			return err
+		g.Go(func() error {
+			return crew.Guarded(func() (err error) {
+				views[i].WebhookStatus, err = c.statusOf(ctx, sent[res.eventID])
+				return err
+			})
 		})
 	}
 	return views, g.Wait()
-}
-
-// caught turns a panic of a goroutine into its error.
-func caught(err *error) {
-	if cause := recover(); cause != nil {
-		*err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
-	}
 }
 
 // statusOf sums up the deliveries of one event: pending while any is under
@@ -179,8 +173,7 @@ func (c *routes) resendAll(ctx context.Context, list []webhook.Delivery) error {
 	g.SetLimit(maxResends)
 	for i, d := range list {
 		g.Go(func() error {
-			defer caught(&errs[i])
-			errs[i] = c.resend(ctx, d)
+			errs[i] = crew.Guarded(func() error { return c.resend(ctx, d) })
 			return nil
 		})
 	}

@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/functions/internal/deadline"
 	"github.com/jobhook/jobhook/functions/internal/metrics"
 	"github.com/jobhook/jobhook/shared/files"
@@ -106,7 +106,7 @@ func (h *Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEven
 	line.Count(metrics.Messages, len(e.Records))
 	var answer events.SQSEventResponse
 	for _, m := range e.Records {
-		if err := h.guarded(ctx, m, line); err != nil {
+		if err := crew.Guarded(func() error { return h.handle(ctx, m, line) }); err != nil {
 			h.log().ErrorContext(ctx, "export.postponed", "message", m.MessageId, "receives", receives(m), "error", err)
 			h.bringBack(ctx, m)
 			line.Count(metrics.MessagesFailed, 1)
@@ -135,16 +135,6 @@ type run struct {
 	event webhook.Event // of its end
 	job   job.Job       // as it was then
 	set   webhook.ResultSet
-}
-
-// guarded makes a panic an error: the message comes back like any that failed.
-func (h *Handler) guarded(ctx context.Context, m events.SQSMessage, line *metrics.Line) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return h.handle(ctx, m, line)
 }
 
 func (h *Handler) handle(ctx context.Context, m events.SQSMessage, line *metrics.Line) error {

@@ -3,10 +3,9 @@ package export
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
-	"runtime/debug"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/shared/files"
 )
 
@@ -27,7 +26,7 @@ func newUpload(ctx context.Context, to Files, key string, m files.Meta) *upload 
 	from, pipe := io.Pipe()
 	u := &upload{buffered: bufio.NewWriterSize(pipe, uploadBuffer), pipe: pipe, done: make(chan error, 1)}
 	go func() {
-		err := putSafely(ctx, to, key, from, m)
+		err := crew.Guarded(func() error { return to.Put(ctx, key, from, m) })
 		if err == nil {
 			_ = from.Close()
 		} else {
@@ -36,17 +35,6 @@ func newUpload(ctx context.Context, to Files, key string, m files.Meta) *upload 
 		u.done <- err
 	}()
 	return u
-}
-
-// putSafely turns a panic into an error: in a goroutine of ours it would end
-// the process.
-func putSafely(ctx context.Context, to Files, key string, body io.Reader, m files.Meta) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("file %s: panic: %v\n%s", key, cause, debug.Stack())
-		}
-	}()
-	return to.Put(ctx, key, body, m)
 }
 
 // Write adds to the file. Its error is that of the put.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/functions/internal/deadline"
 	"github.com/jobhook/jobhook/functions/internal/resend"
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -217,7 +218,7 @@ func (h *Handler) resendOne(ctx context.Context, w *walk, d webhook.Delivery, af
 		return errSentAgain
 	}
 	for range 2 { // a retry may be recorded at this very moment, too
-		err = guarded(ctx, nil, func(ctx context.Context, _ *run) error {
+		err = crew.Guarded(func() error {
 			_, err := h.Resender.Resend(ctx, d.Ref(), after)
 			return err
 		})

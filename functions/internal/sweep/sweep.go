@@ -9,12 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/functions/internal/deadline"
 	"github.com/jobhook/jobhook/functions/internal/metrics"
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -101,21 +101,11 @@ func (h *Handler) Handle(ctx context.Context, _ events.EventBridgeEvent) error {
 	errs := make([]error, len(parts))
 	var all sync.WaitGroup
 	for i, part := range parts {
-		all.Go(func() { errs[i] = guarded(ctx, &r, part) })
+		all.Go(func() { errs[i] = crew.Guarded(func() error { return part(ctx, &r) }) })
 	}
 	all.Wait()
 	h.measure(ctx, r)
 	return errors.Join(errs...)
-}
-
-// guarded makes a panic of one part its error, so that the others end their work.
-func guarded(ctx context.Context, r *run, part func(context.Context, *run) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return part(ctx, r)
 }
 
 func (h *Handler) measure(ctx context.Context, r run) {
