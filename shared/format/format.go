@@ -153,9 +153,9 @@ func (f Format) Encode(e webhook.Event, publicURL string) (Body, error) {
 	return Body{ContentType: f.contentType, Bytes: b}, nil
 }
 
-// snapshot reads the event's job; a test event has none.
+// snapshot reads the event's job; tests and what tells of endpoints have none.
 func snapshot(e webhook.Event) (job.Job, error) {
-	if e.Type == webhook.WebhookTest {
+	if e.Type == webhook.WebhookTest || e.Type.OfEndpoint() {
 		return job.Job{}, nil
 	}
 	return e.Job()

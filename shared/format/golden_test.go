@@ -64,17 +64,22 @@ func examples() []example {
 func TestBodiesAreThoseOfTheGoldenFiles(t *testing.T) {
 	for _, ex := range examples() {
 		t.Run(ex.name, func(t *testing.T) {
-			got := pretty(t, ex.encode(t))
-			path := filepath.Join("testdata", ex.name+".golden")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff(got, read(t, path)); diff != "" {
-				t.Errorf("body (-got +want):\n%s", diff)
-			}
+			isGolden(t, ex.name, ex.encode(t))
 		})
+	}
+}
+
+// isGolden compares a body with its golden file.
+func isGolden(t *testing.T, name string, b format.Body) {
+	t.Helper()
+	got, path := pretty(t, b), filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(got, read(t, path)); diff != "" {
+		t.Errorf("body (-got +want):\n%s", diff)
 	}
 }
 

@@ -2,6 +2,7 @@ package format
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -44,6 +45,15 @@ type standardBody struct {
 
 type standardTest struct {
 	Message string `json:"message"`
+}
+
+type standardEndpoint struct {
+	Account    string `json:"account"`
+	EndpointID string `json:"endpoint_id"`
+	URL        string `json:"url"`
+	Since      string `json:"since"` // when the failures began
+	Reason     string `json:"reason,omitempty"`
+	DisabledAt string `json:"disabled_at,omitempty"` // when it will be disabled
 }
 
 type standardJob struct {
@@ -89,6 +99,14 @@ func encodeStandard(e webhook.Event, j job.Job, publicURL string) ([]byte, error
 		b.Data = standardTest{Message: "This is a test. No job is behind it."}
 		return marshal(b)
 	}
+	if e.Type.OfEndpoint() {
+		told, err := endpointOf(e)
+		if err != nil {
+			return nil, err
+		}
+		b.Data = told
+		return marshal(b)
+	}
 	d := standardJob{
 		JobID: j.ID, Kind: j.Kind, Run: j.Run, Status: j.Status, Outcome: j.Outcome(),
 		Links: linksOf(j, publicURL),
@@ -101,6 +119,24 @@ func encodeStandard(e webhook.Event, j job.Job, publicURL string) ([]byte, error
 	}
 	b.Data = d
 	return marshal(b)
+}
+
+// endpointOf reads what webhook.Notice writes for its event.
+func endpointOf(e webhook.Event) (standardEndpoint, error) {
+	var n struct {
+		standardEndpoint
+		Since      time.Time  `json:"since"`
+		DisabledAt *time.Time `json:"disabled_at"`
+	}
+	if err := json.Unmarshal(e.Record, &n); err != nil {
+		return standardEndpoint{}, fmt.Errorf("read its notice: %w", err)
+	}
+	told := n.standardEndpoint
+	told.Since = timestamp(n.Since)
+	if n.DisabledAt != nil {
+		told.DisabledAt = timestamp(*n.DisabledAt)
+	}
+	return told, nil
 }
 
 func linksOf(j job.Job, publicURL string) *standardLinks {

@@ -12,7 +12,7 @@ import (
 )
 
 func eventTypes() []webhook.EventType {
-	return append(webhook.Subscribable(), webhook.WebhookTest, webhook.JobUnreadable)
+	return append(webhook.OfJobs(), webhook.WebhookTest, webhook.JobUnreadable)
 }
 
 // plain returns a job of the kind, in its kind's first status.
@@ -164,6 +164,7 @@ func TestWhatAFormatHasNoBodyForIsAnError(t *testing.T) {
 		{"an unreadable change", format.Standard,
 			webhook.Event{ID: "evt_1", Type: webhook.JobUnreadable, Record: []byte(`{"account":"a","kind":"async","id":"1","status":"success"}`)},
 			"is not sent"},
+		{"no notice", format.Standard, webhook.Event{ID: "evt_1", Type: webhook.EndpointFailingEvent}, "evt_1: encode as standard: read its notice"},
 		{"a test", format.WebScraper, webhook.Event{ID: "evt_1", Type: webhook.WebhookTest}, "describes scraping jobs only"},
 		{"a progress beyond numbers", format.HKube,
 			webhook.Event{ID: "evt_1", Type: webhook.JobProgress, Record: []byte(`{"account":"a","kind":"pipeline","id":"1","status":"active","progress":1e999}`)},

@@ -16,7 +16,7 @@ type State string
 const (
 	StateQueued     State = "queued"     // its attempt is due and a message is on its way
 	StateWaiting    State = "waiting"    // an attempt failed; the next one is scheduled at NextAt
-	StateHeld       State = "held"       // the endpoint is paused, disabled or silent
+	StateHeld       State = "held"       // the target is not called now, see Hold
 	StateDelivered  State = "delivered"  // an attempt succeeded
 	StateExhausted  State = "exhausted"  // all attempts failed
 	StateDead       State = "dead"       // an attempt failed in a way that is not retried
@@ -78,7 +78,7 @@ type Delivery struct {
 	NextAt     time.Time // the earliest time of the next attempt; zero: at once
 	DueAt      time.Time // when sweep rings for it; zero: a message is on its way
 	LeaseUntil time.Time // an attempt is in flight until then
-	Deadline   time.Time // Retry-After can ask for no later attempt
+	Deadline   time.Time // waits that Retry-After asks for past it spend attempts
 
 	LastStatus  int    // status code of the last attempt, 0 when no answer came
 	LastFailure string // the last attempt's Failure
@@ -91,6 +91,11 @@ type Delivery struct {
 // FirstAttempt tells whether no attempt was made yet, of any generation.
 func (d Delivery) FirstAttempt() bool {
 	return d.Generation == 1 && d.Attempts == 0 && d.Postponed == 0
+}
+
+// NeverSent tells whether no attempt was made yet, however often it was resent.
+func (d Delivery) NeverSent() bool {
+	return d.Attempts+d.Postponed == 0 && d.LastStatus == 0 && d.LastFailure == "" && d.DeliveredAt.IsZero()
 }
 
 // InFlight tells whether an attempt holds the delivery's lease.
@@ -146,12 +151,13 @@ func (d Delivery) Doorbell() Doorbell {
 type Work struct {
 	Delivery    Delivery
 	Event       Event
-	Endpoint    Endpoint  // zero for a URL on the job
-	HasEndpoint bool      // false for a URL on the job, or when the endpoint was deleted
-	Secrets     []Secret  // what to sign with: the endpoint's, or those of the account's default endpoint
-	SilentUntil time.Time // the exact URL is not called before, by anyone
-	Failing     bool      // the endpoint's health was last recorded as failing
-	Err         error     // what kept the rest from being read
+	Endpoint    Endpoint   // zero for a URL on the job
+	HasEndpoint bool       // false for a URL on the job, or when the endpoint was deleted
+	Secrets     []Secret   // what to sign with: the endpoint's, or those of the account's default endpoint
+	SilentUntil time.Time  // the exact URL is not called before, by anyone
+	Health      Health     // of the endpoint; zero: healthy, or no endpoint
+	Host        HostHealth // of the URL's host; zero: healthy
+	Err         error      // what kept the rest from being read
 }
 
 // URL returns where the attempt goes: an endpoint's present URL, or the job's.

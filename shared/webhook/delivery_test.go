@@ -43,6 +43,26 @@ func TestFirstAttemptIsTheFirstOfAllGenerations(t *testing.T) {
 	}
 }
 
+func TestWhatWasNeverSentIsKnownWhateverItsGeneration(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		d    webhook.Delivery
+		want bool
+	}{
+		{"new", webhook.Delivery{Generation: 1}, true},
+		{"resent before it was sent", webhook.Delivery{Generation: 2}, true},
+		{"after an attempt", webhook.Delivery{Generation: 1, Attempts: 1}, false},
+		{"after a postponed attempt", webhook.Delivery{Generation: 1, Postponed: 1}, false},
+		{"resent after an answer", webhook.Delivery{Generation: 2, LastStatus: 500}, false},
+		{"resent after a failure", webhook.Delivery{Generation: 2, LastFailure: string(webhook.FailureTimeout)}, false},
+		{"resent after a success", webhook.Delivery{Generation: 2, DeliveredAt: time.Unix(1, 0)}, false},
+	} {
+		if got := tt.d.NeverSent(); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestALeaseHoldsUntilItsTime(t *testing.T) {
 	now := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	for until, want := range map[time.Time]bool{{}: false, now.Add(-1): false, now: false, now.Add(1): true} {

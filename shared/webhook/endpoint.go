@@ -29,8 +29,9 @@ type Endpoint struct {
 	URL          string
 	Format       string      // a format's name; "auto" is the format of each job's own kind
 	Default      bool        // the account's URL: a URL on the job itself takes its place
-	Types        []EventType // what it subscribes to; empty means all but job.progress
+	Types        []EventType // what it subscribes to; empty means all of jobs but job.progress
 	Policy       PolicyPatch // what differs from the format's policy
+	Headers      []Header    // sent with every webhook; may hold credentials, and is kept as a secret
 	Secrets      []Secret    // empty: not signed; the first is the newest
 	OldUntil     time.Time   // all secrets but the first sign until then
 	Status       EndpointStatus
@@ -69,7 +70,7 @@ type Quotas struct {
 // Subscribes tells whether the endpoint asked for events of this type.
 func (e Endpoint) Subscribes(t EventType) bool {
 	if len(e.Types) == 0 {
-		return t != JobProgress
+		return t != JobProgress && !t.OfEndpoint()
 	}
 	return slices.Contains(e.Types, t)
 }

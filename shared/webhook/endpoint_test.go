@@ -64,7 +64,7 @@ func TestSubscribes(t *testing.T) {
 		types []webhook.EventType
 		want  []webhook.EventType
 	}{
-		{"nothing named is everything but progress", nil,
+		{"nothing named is every end of a job", nil,
 			[]webhook.EventType{webhook.JobFinished, webhook.JobFailed, webhook.JobStopped, webhook.ResultSetReady}},
 		{"progress only", []webhook.EventType{webhook.JobProgress}, []webhook.EventType{webhook.JobProgress}},
 		{"two", []webhook.EventType{webhook.JobFailed, webhook.JobProgress}, []webhook.EventType{webhook.JobProgress, webhook.JobFailed}},

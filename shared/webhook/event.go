@@ -6,6 +6,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/jobhook/jobhook/shared/job"
@@ -26,10 +27,29 @@ const (
 	JobUnreadable  EventType = "job.unreadable"
 )
 
-// Subscribable returns the event types an endpoint can ask for.
-func Subscribable() []EventType {
+// The event types of an endpoint's health. No job is behind them: their Record
+// is a notice, and they go to whom subscribes to them by name.
+const (
+	EndpointFailingEvent   EventType = "endpoint.failing"
+	EndpointDisabledEvent  EventType = "endpoint.disabled"
+	EndpointRecoveredEvent EventType = "endpoint.recovered"
+)
+
+// OfJobs returns the event types of jobs that an endpoint can ask for.
+func OfJobs() []EventType {
 	return []EventType{JobProgress, JobFinished, JobFailed, JobStopped, ResultSetReady}
 }
+
+// OfEndpoints returns the event types of endpoints.
+func OfEndpoints() []EventType {
+	return []EventType{EndpointFailingEvent, EndpointDisabledEvent, EndpointRecoveredEvent}
+}
+
+// Subscribable returns the event types an endpoint can ask for.
+func Subscribable() []EventType { return append(OfJobs(), OfEndpoints()...) }
+
+// OfEndpoint tells whether an endpoint's health is what the event tells of.
+func (t EventType) OfEndpoint() bool { return strings.HasPrefix(string(t), "endpoint.") }
 
 // EndOf returns the event type of a run that ended with the given outcome.
 func EndOf(o job.Outcome) EventType {

@@ -15,6 +15,8 @@ type PolicyPatch struct {
 	SilenceSeconds   *int     `json:"silence_seconds,omitempty"`
 	HonourRetryAfter *bool    `json:"honour_retry_after,omitempty"`
 	GoneDisables     *bool    `json:"gone_disables,omitempty"`
+	Rate             *int     `json:"rate,omitempty"`          // attempts a second; 0: no bound
+	MaxInFlight      *int     `json:"max_in_flight,omitempty"` // attempts at a time in one process
 }
 
 // Limits of a patched policy.
@@ -23,6 +25,8 @@ const (
 	MaxRetries  = 20
 	MaxWait     = 72 * time.Hour
 	MaxSilence  = 5 * time.Minute // SerpWow's; it holds for every account that uses the URL
+	MaxRate     = 10_000
+	MaxParallel = 1_000 // attempts at a time
 	minWaitSecs = 1
 )
 
@@ -39,6 +43,12 @@ func (p PolicyPatch) Check() (field string, err error) {
 	}
 	if s := p.SilenceSeconds; s != nil && (*s < 0 || *s > int(MaxSilence/time.Second)) {
 		return "silence_seconds", fmt.Errorf("%d is out of range; use 0 to %d", *s, MaxSilence/time.Second)
+	}
+	if n := p.Rate; n != nil && (*n < 0 || *n > MaxRate) {
+		return "rate", fmt.Errorf("%d is out of range; use 1 to %d attempts a second, or 0 for no bound", *n, MaxRate)
+	}
+	if n := p.MaxInFlight; n != nil && (*n < 1 || *n > MaxParallel) {
+		return "max_in_flight", fmt.Errorf("%d is out of range; use 1 to %d", *n, MaxParallel)
 	}
 	return p.checkWaits()
 }
@@ -65,6 +75,8 @@ func (p Policy) With(patch PolicyPatch) Policy {
 	set(&p.RetryOn, patch.RetryOn)
 	set(&p.HonourRetryAfter, patch.HonourRetryAfter)
 	set(&p.GoneDisables, patch.GoneDisables)
+	set(&p.Rate, patch.Rate)
+	set(&p.MaxInFlight, patch.MaxInFlight)
 	if patch.TimeoutSeconds != nil {
 		p.Timeout = seconds(*patch.TimeoutSeconds)
 	}

@@ -8,7 +8,7 @@ import (
 // Limits of the waits that a receiver can ask for with Retry-After.
 const (
 	MaxRetryAfter   = 24 * time.Hour // one wait is cut to this
-	RetryAfterGrace = 24 * time.Hour // all waits end this long after the schedule's total
+	RetryAfterGrace = 24 * time.Hour // waits that spend no attempt end this long after the schedule's total
 	MaxPostponed    = 100            // so many waits spend no attempt; further ones do
 )
 
@@ -58,11 +58,28 @@ type Policy struct {
 	HonourRetryAfter bool          // a longer wait asked for by Retry-After is kept and spends no attempt
 	GoneDisables     bool          // 410 ends the delivery and disables the endpoint
 	Supersedes       bool          // a progress webhook is not retried once a newer one of the same job is on its way
+	Rate             int           // attempts a second; 0: no bound
+	MaxInFlight      int           // attempts at a time in one process; 0: DefaultMaxInFlight
 }
 
-// Deadline returns the time after which Retry-After can ask for no attempt.
+// DefaultMaxInFlight is how many attempts of one endpoint are made at a time.
+const DefaultMaxInFlight = 64
+
+// Deadline returns the time up to which Retry-After can ask to wait without an
+// attempt being spent.
 func (p Policy) Deadline(start time.Time) time.Time {
 	return start.Add(p.Schedule.Total() + RetryAfterGrace)
+}
+
+// Begun returns when the first attempt of the delivery's generation was made, as
+// its deadline tells under this policy; if that is another than at that time, it
+// is off by the difference of the schedules, but not before the delivery was.
+func (p Policy) Begun(d Delivery) time.Time {
+	begun := d.Deadline.Add(-p.Schedule.Total() - RetryAfterGrace)
+	if begun.Before(d.CreatedAt) {
+		return d.CreatedAt
+	}
+	return begun
 }
 
 // Verdict is what becomes of a delivery after an attempt.
@@ -85,6 +102,7 @@ type Outcome struct {
 	Spends    bool          // the attempt counts against the schedule
 	Silence   time.Duration // nobody calls the exact URL for so long
 	Disable   bool          // the endpoint is to be disabled
+	Pause     time.Duration // the receiver asked that the endpoint be left alone for so long
 }
 
 // State is the state of a delivery that got this outcome.
@@ -124,22 +142,24 @@ func (p Policy) Outcome(d Delivery, r Result, now time.Time, jitter float64) Out
 	return p.retry(o, d, r, now, jitter)
 }
 
-// retry schedules the next attempt of a failure that deserves one, if there is one.
+// retry schedules the next attempt of a failure that deserves one, if there is
+// one. A wait that Retry-After asks for is kept, and spends no attempt unless it
+// ends past the deadline or there were MaxPostponed: then it spends one, so that
+// a delivery which was held until long after its deadline has its attempts still.
 func (p Policy) retry(o Outcome, d Delivery, r Result, now time.Time, jitter float64) Outcome {
 	wait, more := p.Schedule.Next(d.Attempts+1, jitter)
 	asked := time.Duration(0)
 	if p.HonourRetryAfter {
-		asked = min(r.RetryAfter, MaxRetryAfter)
+		asked = max(min(r.RetryAfter, MaxRetryAfter), 0)
+		o.Pause = asked
 	}
-	if asked > wait && d.Postponed < MaxPostponed && p.Schedule.MaxAttempts() > 1 {
-		if now.Add(asked).After(d.Deadline) {
-			return o.exhausted(fmt.Sprintf("the receiver asked to wait %s, past the delivery's deadline", asked))
-		}
+	free := d.Postponed < MaxPostponed && p.Schedule.MaxAttempts() > 1 && !now.Add(asked).After(d.Deadline)
+	switch {
+	case asked > wait && free:
 		o.Spends, o.Verdict, o.After = false, Retry, max(asked, o.Silence)
 		o.Reason += fmt.Sprintf("; the receiver asked to wait %s", asked)
 		return o
-	}
-	if !more {
+	case !more:
 		return o.exhausted(fmt.Sprintf("attempt %d of %d", d.Attempts+1, p.Schedule.MaxAttempts()))
 	}
 	o.Verdict, o.After = Retry, max(wait, asked, o.Silence)

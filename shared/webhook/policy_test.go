@@ -59,7 +59,7 @@ func TestOutcome(t *testing.T) {
 		{"never retried: a timeout", never, webhook.Delivery{}, timeout,
 			outcome{Verdict: webhook.Dead, Reason: "timeout: no answer in 5s; attempt 1 of 1", Exhausted: true, Spends: true}},
 		{"never retried: not even when asked to wait", politeNever, webhook.Delivery{}, askedToWait(503, time.Minute),
-			outcome{Verdict: webhook.Dead, Reason: "the receiver answered 503; attempt 1 of 1", Exhausted: true, Spends: true}},
+			outcome{Verdict: webhook.Dead, Reason: "the receiver answered 503; attempt 1 of 1", Exhausted: true, Spends: true, Pause: time.Minute}},
 
 		{"429_5xx: 404", transient, webhook.Delivery{}, answered(404),
 			outcome{Verdict: webhook.Dead, Reason: "the receiver answered 404: not retried by this policy", Spends: true}},
@@ -97,28 +97,28 @@ func TestOutcome(t *testing.T) {
 		{"only a timeout silences", silent, webhook.Delivery{}, webhook.Result{Failure: webhook.FailureReset},
 			outcome{Verdict: webhook.Retry, After: 30 * time.Second, Reason: "reset", Spends: true}},
 		{"Retry-After does not cut silence short", quiet, webhook.Delivery{}, webhook.Result{Failure: webhook.FailureTimeout, RetryAfter: time.Minute},
-			outcome{Verdict: webhook.Retry, After: 5 * time.Minute, Reason: "timeout; the receiver asked to wait 1m0s", Silence: 5 * time.Minute}},
+			outcome{Verdict: webhook.Retry, After: 5 * time.Minute, Reason: "timeout; the receiver asked to wait 1m0s", Silence: 5 * time.Minute, Pause: time.Minute}},
 
 		{"Retry-After below the wait", polite, webhook.Delivery{}, askedToWait(503, 29*time.Second),
-			outcome{Verdict: webhook.Retry, After: 30 * time.Second, Reason: "the receiver answered 503", Spends: true}},
+			outcome{Verdict: webhook.Retry, After: 30 * time.Second, Reason: "the receiver answered 503", Spends: true, Pause: 29 * time.Second}},
 		{"Retry-After as long as the wait", polite, webhook.Delivery{}, askedToWait(503, 30*time.Second),
-			outcome{Verdict: webhook.Retry, After: 30 * time.Second, Reason: "the receiver answered 503", Spends: true}},
+			outcome{Verdict: webhook.Retry, After: 30 * time.Second, Reason: "the receiver answered 503", Spends: true, Pause: 30 * time.Second}},
 		{"Retry-After above the wait spends nothing", polite, webhook.Delivery{}, askedToWait(503, 31*time.Second),
-			outcome{Verdict: webhook.Retry, After: 31 * time.Second, Reason: "the receiver answered 503; the receiver asked to wait 31s"}},
+			outcome{Verdict: webhook.Retry, After: 31 * time.Second, Reason: "the receiver answered 503; the receiver asked to wait 31s", Pause: 31 * time.Second}},
 		{"Retry-After that nobody honours", fixed, webhook.Delivery{}, askedToWait(503, time.Hour),
 			outcome{Verdict: webhook.Retry, After: 30 * time.Second, Reason: "the receiver answered 503", Spends: true}},
 		{"Retry-After is cut to a day", polite, webhook.Delivery{}, askedToWait(503, 48*time.Hour),
-			outcome{Verdict: webhook.Retry, After: 24 * time.Hour, Reason: "the receiver answered 503; the receiver asked to wait 24h0m0s"}},
+			outcome{Verdict: webhook.Retry, After: 24 * time.Hour, Reason: "the receiver answered 503; the receiver asked to wait 24h0m0s", Pause: 24 * time.Hour}},
 		{"Retry-After on the last attempt leaves it unspent", polite, webhook.Delivery{Attempts: 2}, askedToWait(503, time.Second),
-			outcome{Verdict: webhook.Retry, After: time.Second, Reason: "the receiver answered 503; the receiver asked to wait 1s"}},
+			outcome{Verdict: webhook.Retry, After: time.Second, Reason: "the receiver answered 503; the receiver asked to wait 1s", Pause: time.Second}},
 		{"a negative Retry-After", polite, webhook.Delivery{}, askedToWait(503, -time.Hour),
 			outcome{Verdict: webhook.Retry, After: 30 * time.Second, Reason: "the receiver answered 503", Spends: true}},
 		{"the last postponement", polite, webhook.Delivery{Postponed: webhook.MaxPostponed - 1}, askedToWait(503, time.Hour),
-			outcome{Verdict: webhook.Retry, After: time.Hour, Reason: "the receiver answered 503; the receiver asked to wait 1h0m0s"}},
+			outcome{Verdict: webhook.Retry, After: time.Hour, Reason: "the receiver answered 503; the receiver asked to wait 1h0m0s", Pause: time.Hour}},
 		{"one postponement too many", polite, webhook.Delivery{Postponed: webhook.MaxPostponed}, askedToWait(503, time.Hour),
-			outcome{Verdict: webhook.Retry, After: time.Hour, Reason: "the receiver answered 503", Spends: true}},
+			outcome{Verdict: webhook.Retry, After: time.Hour, Reason: "the receiver answered 503", Spends: true, Pause: time.Hour}},
 		{"one postponement too many on the last attempt", polite, webhook.Delivery{Attempts: 2, Postponed: webhook.MaxPostponed}, askedToWait(503, time.Hour),
-			outcome{Verdict: webhook.Dead, Reason: "the receiver answered 503; attempt 3 of 3", Exhausted: true, Spends: true}},
+			outcome{Verdict: webhook.Dead, Reason: "the receiver answered 503; attempt 3 of 3", Exhausted: true, Spends: true, Pause: time.Hour}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.spent.Deadline = tt.policy.Deadline(start)
@@ -130,28 +130,48 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-func TestRetryAfterEndsWithTheDeadline(t *testing.T) {
+func TestWaitsThatEndPastTheDeadlineSpendAttempts(t *testing.T) {
 	p := webhook.Policy{Schedule: webhook.Fixed(2, 30*time.Second), HonourRetryAfter: true}
-	d := webhook.Delivery{Deadline: p.Deadline(start)}
-	if got, want := d.Deadline, start.Add(time.Minute+24*time.Hour); !got.Equal(want) {
-		t.Fatalf("deadline: got %v, want %v", got, want)
+	deadline := p.Deadline(start)
+	if want := start.Add(time.Minute + 24*time.Hour); !deadline.Equal(want) {
+		t.Fatalf("deadline: got %v, want %v", deadline, want)
 	}
-	r := askedToWait(503, time.Hour)
+	const asked = "the receiver answered 503; the receiver asked to wait 1h0m0s"
 	for _, tt := range []struct {
-		name string
-		now  time.Time
-		want webhook.Outcome
+		name     string
+		now      time.Time
+		attempts int
+		want     webhook.Outcome
 	}{
-		{"up to it", d.Deadline.Add(-time.Hour), webhook.Outcome{Verdict: webhook.Retry, After: time.Hour,
-			Reason: "the receiver answered 503; the receiver asked to wait 1h0m0s"}},
-		{"past it", d.Deadline.Add(-time.Hour + 1), webhook.Outcome{Verdict: webhook.Dead, Exhausted: true, Spends: true,
-			Reason: "the receiver answered 503; the receiver asked to wait 1h0m0s, past the delivery's deadline"}},
+		{"up to it", deadline.Add(-time.Hour), 0, webhook.Outcome{Verdict: webhook.Retry, After: time.Hour, Reason: asked, Pause: time.Hour}},
+		{"up to it, on the last attempt", deadline.Add(-time.Hour), 2, webhook.Outcome{Verdict: webhook.Retry, After: time.Hour, Reason: asked, Pause: time.Hour}},
+		{"past it", deadline.Add(-time.Hour + 1), 0, webhook.Outcome{Verdict: webhook.Retry, After: time.Hour, Reason: "the receiver answered 503", Pause: time.Hour, Spends: true}},
+		{"days past it, for which it was held", deadline.Add(72 * time.Hour), 1,
+			webhook.Outcome{Verdict: webhook.Retry, After: time.Hour, Reason: "the receiver answered 503", Pause: time.Hour, Spends: true}},
+		{"past it, on the last attempt", deadline.Add(72 * time.Hour), 2,
+			webhook.Outcome{Verdict: webhook.Dead, Exhausted: true, Reason: "the receiver answered 503; attempt 3 of 3", Pause: time.Hour, Spends: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(p.Outcome(d, r, tt.now, 0), tt.want); diff != "" {
+			d := webhook.Delivery{Deadline: deadline, Attempts: tt.attempts}
+			if diff := cmp.Diff(p.Outcome(d, askedToWait(503, time.Hour), tt.now, 0), tt.want); diff != "" {
 				t.Errorf("outcome (-got +want):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestADeliveryBeganWhenItsDeadlineSays(t *testing.T) {
+	p := webhook.Policy{Schedule: webhook.Fixed(2, 30*time.Second)}
+	for _, tt := range []struct {
+		name          string
+		created, want time.Time
+	}{
+		{"held for an hour before", start.Add(-time.Hour), start},
+		{"under another policy since", start.Add(time.Hour), start.Add(time.Hour)},
+	} {
+		if got := p.Begun(webhook.Delivery{CreatedAt: tt.created, Deadline: p.Deadline(start)}); !got.Equal(tt.want) {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
 	}
 }
 

@@ -130,26 +130,6 @@ type Key struct {
 // Valid tells whether the key works at a time.
 func (k Key) Valid(now time.Time) bool { return k.RevokedAt.IsZero() || now.Before(k.RevokedAt) }
 
-// HealthState tells how an endpoint has been answering.
-type HealthState string
-
-// The health states.
-const (
-	Healthy HealthState = "healthy"
-	Failing HealthState = "failing" // FailingAfter failures in a row and no success since
-)
-
-// FailingAfter is how many failed attempts in a row make an endpoint failing.
-const FailingAfter = 5
-
-// Health is written when it changes, not with every attempt.
-type Health struct {
-	Endpoint string
-	State    HealthState
-	Since    time.Time
-	Reason   string // the failure that made it failing
-}
-
 // Stats counts the attempts to one endpoint that began in one hour.
 type Stats struct {
 	Account   string
