@@ -95,7 +95,8 @@ func loadRow(c conn, ref webhook.Ref, w *webhook.Work) error {
 	return err
 }
 
-// addTarget adds what is known of the target: endpoint, secrets, silence, health.
+// addTarget adds what is known of the target: endpoint, secrets, silence, health of
+// the endpoint and of the host.
 func (s *Store) addTarget(ctx context.Context, w *webhook.Work) error {
 	list, err := s.Endpoints(ctx, w.Delivery.Account)
 	if err != nil {
@@ -105,14 +106,11 @@ func (s *Store) addTarget(ctx context.Context, w *webhook.Work) error {
 	w.Secrets = defaultSecrets(list, now)
 	if id := w.Delivery.Target.Endpoint; id != "" {
 		w.Secrets = nil
-		for _, e := range list {
-			if e.ID == id {
-				w.Endpoint, w.HasEndpoint, w.Secrets = e, true, e.Signing(now)
-			}
+		if i, ok := find(list, id); ok {
+			w.Endpoint, w.HasEndpoint, w.Secrets, w.Health = list[i], true, list[i].Signing(now), s.health.of(id)
 		}
 	}
-	w.SilentUntil = s.silences.get(w.URL())
-	w.Failing = s.failing.has(w.Endpoint.ID)
+	w.SilentUntil, w.Host = s.silences.get(w.URL()), s.hosts.of(w.URL(), now)
 	return nil
 }
 

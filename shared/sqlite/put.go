@@ -30,22 +30,23 @@ func putPlanned(c conn, p webhook.Planned) (bells []webhook.Doorbell, err error)
 	if err != nil {
 		return nil, err
 	}
+	added := 0
 	for _, d := range p.Deliveries {
 		isNew, err := putDelivery(c, int(eventSeq), d)
 		if err != nil {
 			return nil, wrap(err, "delivery %s", d.ID)
 		}
 		ring := d.State == webhook.StateQueued
-		if !isNew { // the row decides, whatever is planned now
-			if ring, err = neverAttempted(c, d.Ref()); err != nil {
-				return nil, err
-			}
+		if isNew {
+			added++
+		} else if ring, err = neverAttempted(c, d.Ref()); err != nil { // the row decides, whatever is planned now
+			return nil, err
 		}
 		if ring {
 			bells = append(bells, d.Doorbell())
 		}
 	}
-	return bells, nil
+	return bells, count(c, p.Event, added)
 }
 
 // putEvent returns the row number of the event, old or new.

@@ -151,7 +151,7 @@ func TestAChangeTellsTheRecordBeforeAndAfter(t *testing.T) {
 	}
 }
 
-func TestSilencesHealthAndStatisticsSurviveReopen(t *testing.T) {
+func TestSilencesHealthHostsAndStatisticsSurviveReopen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		s := open(t, dir, Options{})
@@ -159,14 +159,19 @@ func TestSilencesHealthAndStatisticsSurviveReopen(t *testing.T) {
 		until, hour := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond), time.Now().Truncate(time.Hour)
 		check(t, s.Silence(t.Context(), "https://example.com/hook", until))
 		check(t, s.PutEndpoint(t.Context(), webhook.Endpoint{ID: "ep_1", Account: "acme"}))
-		check(t, s.SetHealth(t.Context(), "acme", webhook.Health{Endpoint: "ep_1", State: webhook.Failing}))
+		check(t, s.SetHealth(t.Context(), "acme", webhook.Health{}, webhook.Health{Endpoint: "ep_1", State: webhook.Failing, Version: 1}))
+		host := webhook.HostHealth{Host: "example.com:443", Circuit: webhook.Circuit{Opens: 1, OpenUntil: until}, Version: 1}
+		check(t, s.SetHost(t.Context(), webhook.HostHealth{}, host))
 		check(t, s.AddStats(t.Context(), []webhook.Stats{{Account: "acme", Hour: hour, Delivered: 3}}))
 		s, _ = openAgain(t, dir, s, q)
 		if got := s.silences.get("https://example.com/hook"); !got.Equal(until) {
 			t.Errorf("silent until %s, want %s", got, until)
 		}
-		if !s.failing.has("ep_1") {
-			t.Error("the failing endpoint is forgotten")
+		if got := s.health.of("ep_1"); got.State != webhook.Failing || got.Version != 1 {
+			t.Errorf("health: got %+v, want the failing one", got)
+		}
+		if got := s.hosts.of("https://example.com/hook", time.Now()); got != host {
+			t.Errorf("host: got %+v, want %+v", got, host)
 		}
 		list, err := s.Stats(t.Context(), "acme", "", hour, hour.Add(time.Hour))
 		check(t, err)

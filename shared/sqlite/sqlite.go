@@ -64,7 +64,9 @@ type Store struct {
 	endpoints accountCache[[]webhook.Endpoint]
 	quotas    accountCache[webhook.Quotas]
 	silences  silences
-	failing   failing
+	health    healthMemory
+	hosts     hosts
+	leases    leases
 	stats     pendingStats
 	feed      feed
 	messages  messageNumbers
@@ -121,7 +123,7 @@ func (s *Store) start(conn *sqlite.Conn, path string) error {
 
 // loadMemory reads the little that is kept in memory.
 func (s *Store) loadMemory(conn *sqlite.Conn) error {
-	for _, load := range []func(*sqlite.Conn) error{s.feed.load, s.messages.load, s.silences.load, s.failing.load} {
+	for _, load := range []func(*sqlite.Conn) error{s.feed.load, s.messages.load, s.silences.load, s.health.load, s.hosts.load} {
 		if err := load(conn); err != nil {
 			return err
 		}

@@ -1,9 +1,7 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -40,74 +38,6 @@ func (s *Store) Defer(ctx context.Context, read []webhook.Delivery, dueAt time.T
 	return wrap(err, "defer deliveries")
 }
 
-// Release queues held deliveries whose endpoint is enabled again or was
-// deleted, the oldest first, and returns their doorbells. Until they are
-// attended to they are due at dueAt.
-func (s *Store) Release(ctx context.Context, now, dueAt time.Time, limit int) (bells []webhook.Doorbell, err error) {
-	held, err := s.releasable(ctx, limit)
-	if err != nil || len(held) == 0 {
-		return nil, wrap(err, "held deliveries")
-	}
-	err = s.write(ctx, func(t *tx) error {
-		bells = bells[:0]
-		for _, d := range held {
-			err := prepare(t.Conn, `UPDATE deliveries SET state = 'queued', reason = 'released', due_at = ?, updated_at = ?
-				WHERE account = ? AND id = ? AND state = 'held' AND generation = ?`).
-				time(dueAt).time(now).text(d.Account).text(d.ID).int(d.Generation).exec()
-			if err != nil {
-				return wrap(err, "delivery %s", d.ID)
-			}
-			if t.Changes() > 0 {
-				bells = append(bells, d.Doorbell())
-			}
-		}
-		return nil
-	})
-	return bells, wrap(err, "release held deliveries")
-}
-
-// releasableQuery lists the endpoints with held rows that may be released. It
-// leaps from endpoint to endpoint: a paused one may have a million rows.
-const releasableQuery = `WITH RECURSIVE h (endpoint) AS (
-		SELECT min(endpoint) FROM deliveries INDEXED BY deliveries_held WHERE state = 'held' AND due_at = 0
-		UNION ALL
-		SELECT (SELECT min(endpoint) FROM deliveries INDEXED BY deliveries_held
-			WHERE state = 'held' AND due_at = 0 AND endpoint > h.endpoint) FROM h WHERE h.endpoint IS NOT NULL)
-	SELECT h.endpoint FROM h WHERE h.endpoint IS NOT NULL
-	AND coalesce((SELECT status FROM endpoints e WHERE e.id = h.endpoint), 'enabled') = 'enabled'`
-
-const heldQuery = `SELECT ` + deliveryColumns + `, d.seq FROM deliveries d INDEXED BY deliveries_held
-	WHERE d.endpoint = ? AND d.state = 'held' AND d.due_at = 0 ORDER BY d.seq LIMIT ?`
-
-// heldRow is a held delivery with its row number.
-type heldRow struct {
-	webhook.Delivery
-	seq int
-}
-
-// releasable returns the oldest held deliveries that may be released: the
-// oldest of each endpoint, merged.
-func (s *Store) releasable(ctx context.Context, limit int) (held []heldRow, err error) {
-	err = s.read(ctx, func(c conn) error {
-		var endpoints []string
-		err := prepare(c, releasableQuery).each(func(r *row) error {
-			endpoints = append(endpoints, r.text())
-			return nil
-		})
-		for _, endpoint := range endpoints {
-			if err == nil {
-				err = prepare(c, heldQuery).text(endpoint).int(limit).each(func(r *row) error {
-					held = append(held, heldRow{Delivery: scanDelivery(r), seq: r.int()})
-					return nil
-				})
-			}
-		}
-		return err
-	})
-	slices.SortFunc(held, func(a, b heldRow) int { return cmp.Compare(a.seq, b.seq) })
-	return held[:min(len(held), limit)], err
-}
-
 // expireChunk bounds how much one transaction removes.
 const expireChunk = 500
 
@@ -116,13 +46,16 @@ const expireChunk = 500
 const keepUnsent = 7 * 24 * time.Hour
 
 // Expire removes deliveries that have expired with their attempts, events that
-// no delivery needs any more, and whatever else is over: silences, requests,
+// no delivery needs any more, and whatever else is over: silences, hosts, requests,
 // portal links, bulk resends, result sets. A delivery that has not ended ends
 // instead, declined if it was never sent and dead if it was, and is removed a
 // week later. It returns how many deliveries it saw to.
 func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (done int, err error) {
 	if err := s.expireSilences(ctx, now); err != nil {
 		return 0, wrap(err, "remove silences that are over")
+	}
+	if err := s.expireHosts(ctx, now); err != nil {
+		return 0, wrap(err, "remove hosts that are forgotten")
 	}
 	if err := s.expireRest(ctx, now, limit); err != nil {
 		return 0, wrap(err, "remove what is over")

@@ -219,14 +219,16 @@ func script(t *testing.T, dir, statements string) {
 	check(t, c.Close())
 }
 
-func TestSecretsDoNotStandInTheFile(t *testing.T) {
+func TestSecretsAndHeadersDoNotStandInTheFile(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	check(t, s.PutEndpoint(t.Context(), webhook.Endpoint{ID: "ep_1", Account: "acme", Secrets: []webhook.Secret{"whsec_c2VjcmV0"}}))
+	check(t, s.PutEndpoint(t.Context(), webhook.Endpoint{
+		ID: "ep_1", Account: "acme", Secrets: []webhook.Secret{"whsec_c2VjcmV0"}, Headers: []webhook.Header{{Name: "Authorization", Value: "Bearer b3BlbiBtZQ"}},
+	}))
 	for _, name := range []string{FileName, FileName + "-wal"} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		check(t, err)
-		if strings.Contains(string(content), "c2VjcmV0") {
+		if strings.Contains(string(content), "c2VjcmV0") || strings.Contains(string(content), "b3BlbiBtZQ") {
 			t.Errorf("%s holds a secret in plain", name)
 		}
 	}

@@ -10,13 +10,14 @@ import (
 
 func endpointPromises() []promise {
 	return []promise{
-		{"an endpoint is kept whole, secrets and policy included", func(s store) {
+		{"an endpoint is kept whole, secrets, headers and policy included", func(s store) {
 			e := s.fullEndpoint("acme", "ep_1")
 			s.ok(s.PutEndpoint(s.ctx(), e))
 			got, err := s.Endpoint(s.ctx(), "acme", "ep_1")
 			s.ok(err)
 			same(s, "endpoint", got, e)
-			e.Policy, e.Types, e.Secrets, e.OldUntil, e.URL = webhook.PolicyPatch{}, nil, nil, time.Time{}, "https://example.com/other"
+			same(s, "endpoint of an attempt", s.load(s.to("acme", "j1", "ep_1").Ref()).Endpoint, e)
+			e.Policy, e.Types, e.Secrets, e.Headers, e.OldUntil, e.URL = webhook.PolicyPatch{}, nil, nil, nil, time.Time{}, "https://example.com/other"
 			s.ok(s.PutEndpoint(s.ctx(), e))
 			got, err = s.Endpoint(s.ctx(), "acme", "ep_1")
 			s.ok(err)
@@ -94,6 +95,20 @@ func endpointPromises() []promise {
 			same(s, "status", e.Status, webhook.EndpointDisabled)
 			same(s, "reason", e.StatusReason, "gone")
 		}},
+		{"an endpoint that somebody paused is not disabled by an answer that was under way", func(s store) {
+			s.endpoint("acme", "ep_1")
+			_, err := s.UpdateEndpoint(s.ctx(), "acme", "ep_1", pause)
+			s.ok(err)
+			paused, err := s.Endpoint(s.ctx(), "acme", "ep_1")
+			s.ok(err)
+			n := s.notice("acme", "ep_1")
+			n.Type = webhook.EndpointDisabledEvent
+			s.ok(s.Disable(s.ctx(), "acme", "ep_1", paused.URL, "gone", n))
+			got, err := s.Endpoint(s.ctx(), "acme", "ep_1")
+			s.ok(err)
+			same(s, "paused endpoint", got, paused)
+			s.tells(10)
+		}},
 		{"a second default endpoint takes nothing from the first", func(s store) {
 			first := s.fullEndpoint("acme", "ep_1")
 			s.ok(s.PutEndpoint(s.ctx(), first))
@@ -101,22 +116,6 @@ func endpointPromises() []promise {
 			got, err := s.Endpoint(s.ctx(), "acme", "ep_1")
 			s.ok(err)
 			same(s, "first default endpoint", got, first)
-		}},
-		{"failing health is known to every attempt until it is healthy again or the endpoint is deleted", func(s store) {
-			s.endpoint("acme", "ep_1")
-			d := s.to("acme", "j1", "ep_1")
-			h := webhook.Health{Endpoint: "ep_1", State: webhook.Failing, Since: now(), Reason: "the receiver answered 500"}
-			s.isFailing(d, false)
-			s.ok(s.SetHealth(s.ctx(), "acme", h))
-			s.isFailing(d, true)
-			s.listsHealth("acme", h)
-			s.listsHealth("other")
-			h.State, h.Reason = webhook.Healthy, ""
-			s.ok(s.SetHealth(s.ctx(), "acme", h))
-			s.isFailing(d, false)
-			s.listsHealth("acme", h)
-			s.ok(s.DeleteEndpoint(s.ctx(), "acme", "ep_1"))
-			s.listsHealth("acme")
 		}},
 		{"a silence is of one exact URL, for every account, and never shortened", func(s store) {
 			const url = "https://example.com/hook"
@@ -169,11 +168,12 @@ func pause(e webhook.Endpoint) (webhook.Endpoint, error) {
 
 // fullEndpoint has a value in every field.
 func (s store) fullEndpoint(account, id string) webhook.Endpoint {
-	rule, gone, timeout, waits := webhook.Success200, true, 7, []int{1, 60, 259200}
+	rule, gone, timeout, waits, rate, parallel := webhook.Success200, true, 7, []int{1, 60, 259200}, 20, 3
 	return webhook.Endpoint{
 		ID: id, Account: account, URL: "https://example.com/" + id + "?a='b'&c=%20", Format: "standard", Default: true,
 		Types:   []webhook.EventType{webhook.JobFinished, webhook.JobProgress},
-		Policy:  webhook.PolicyPatch{Success: &rule, GoneDisables: &gone, TimeoutSeconds: &timeout, RetrySeconds: &waits},
+		Policy:  webhook.PolicyPatch{Success: &rule, GoneDisables: &gone, TimeoutSeconds: &timeout, RetrySeconds: &waits, Rate: &rate, MaxInFlight: &parallel},
+		Headers: []webhook.Header{{Name: "Authorization", Value: "Bearer 'b'"}, {Name: "X-Key", Value: "k"}},
 		Secrets: []webhook.Secret{"whsec_bmV3", "whsec_b2xk"}, OldUntil: now().Add(time.Hour),
 		Status: webhook.EndpointPaused, StatusReason: "by its owner",
 		CreatedAt: now(), UpdatedAt: now().Add(time.Microsecond),
@@ -195,18 +195,6 @@ func (s store) listsEndpoints(account string, want ...string) {
 		ids = append(ids, e.ID)
 	}
 	same(s, "endpoints", ids, want)
-}
-
-func (s store) isFailing(d webhook.Delivery, want bool) {
-	s.Helper()
-	same(s, "failing", s.load(d.Ref()).Failing, want)
-}
-
-func (s store) listsHealth(account string, want ...webhook.Health) {
-	s.Helper()
-	list, err := s.Health(s.ctx(), account)
-	s.ok(err)
-	same(s, "health", list, want)
 }
 
 func (s store) silentUntil(d webhook.Delivery, want time.Time) {

@@ -24,6 +24,8 @@ type StoreUnderTest interface {
 	ResultSets
 	Resends
 	Requests
+	Ledgers
+	Erasures
 }
 
 // Accounts keeps accounts and API keys.
@@ -47,9 +49,32 @@ type Endpoints interface {
 	DeleteEndpoint(ctx context.Context, account, id string) error
 	Endpoint(ctx context.Context, account, id string) (webhook.Endpoint, error)
 	Endpoints(ctx context.Context, account string) ([]webhook.Endpoint, error)
-	Disable(ctx context.Context, account, endpoint, url, reason string) error
-	SetHealth(ctx context.Context, account string, h webhook.Health) error
+	// Disable keeps the notices with it, if it disables; one that is not
+	// enabled stays as it is.
+	Disable(ctx context.Context, account, endpoint, url, reason string, told ...webhook.Notice) error
+	// SetHealth replaces what is known of an endpoint, next.Version being
+	// read.Version + 1, and keeps the notices in the same write. ErrStale when it
+	// has changed since; ErrNotFound when there is no such endpoint.
+	SetHealth(ctx context.Context, account string, read, next webhook.Health, told ...webhook.Notice) error
+	// Health is empty for endpoints nothing is known of. A changed URL, and an
+	// endpoint that is enabled again, forget what was known.
 	Health(ctx context.Context, account string) ([]webhook.Health, error)
+	// HealthOf is one endpoint's, read now, from no memory; ErrNotFound when
+	// there is no such endpoint, a zero Health with its Endpoint when nothing is known.
+	HealthOf(ctx context.Context, account, endpoint string) (webhook.Health, error)
+	// SetHost replaces what is known of a host, next.Version being read.Version + 1.
+	// ErrStale when it has changed since. It is forgotten an hour after OpenUntil.
+	SetHost(ctx context.Context, read, next webhook.HostHealth) error
+	// Hosts returns what is known of hosts that are not forgotten, at most limit.
+	Hosts(ctx context.Context, limit int) ([]webhook.HostHealth, error)
+	// Lease grants up to n attempts of an endpoint that may have rate a second,
+	// and returns how many. Over any time t it grants at most rate x (t + 2 x
+	// LeaseWindow).
+	Lease(ctx context.Context, account, endpoint string, rate, n int) (granted int, err error)
+	// Notices returns those that were not told yet, the oldest first.
+	Notices(ctx context.Context, limit int) ([]webhook.Notice, error)
+	// RemoveNotice removes one that was told. That it is gone already is no error.
+	RemoveNotice(ctx context.Context, id string) error
 	Silence(ctx context.Context, url string, until time.Time) error
 	AddStats(ctx context.Context, stats []webhook.Stats) error
 	Stats(ctx context.Context, account, endpoint string, from, to time.Time) ([]webhook.Stats, error)
@@ -82,7 +107,13 @@ type Deliveries interface {
 type Sweeps interface {
 	Due(ctx context.Context, before time.Time, limit int) ([]webhook.Delivery, error)
 	Defer(ctx context.Context, read []webhook.Delivery, dueAt time.Time) error
-	Release(ctx context.Context, now, dueAt time.Time, limit int) ([]webhook.Doorbell, error)
+	// Holders returns the endpoints with held deliveries that no due time brings back.
+	Holders(ctx context.Context) ([]webhook.Holder, error)
+	// Held returns such deliveries of an endpoint, the oldest first.
+	Held(ctx context.Context, account, endpoint string, limit int) ([]webhook.Delivery, error)
+	// Release queues those that are still held as they were read, and returns
+	// their doorbells. Until they are attended to they are due at dueAt.
+	Release(ctx context.Context, held []webhook.Delivery, now, dueAt time.Time) ([]webhook.Doorbell, error)
 	Shelve(ctx context.Context, before time.Time, limit int) (int, error)
 	Expire(ctx context.Context, now time.Time, limit int) (int, error)
 }
@@ -119,6 +150,27 @@ type Resends interface {
 	// UpdateResend replaces one that was read; next.Version is read.Version + 1.
 	// ErrStale when it has changed since.
 	UpdateResend(ctx context.Context, read, next webhook.Resend) error
+}
+
+// Erasures keeps erasures, and erases what the store keeps.
+type Erasures interface {
+	PutErasure(ctx context.Context, e webhook.Erasure) error
+	// Erasure finds one. ErrNotFound.
+	Erasure(ctx context.Context, id string) (webhook.Erasure, error)
+	// Erasures returns a page, the newest first, and the cursor of the next, ""
+	// at the end. They stay for ever.
+	Erasures(ctx context.Context, after string, limit int) (list []webhook.Erasure, next string, err error)
+	// RunningErasures returns those that are not done, the oldest first.
+	RunningErasures(ctx context.Context, limit int) ([]webhook.Erasure, error)
+	// UpdateErasure replaces one that was read; next.Version is read.Version + 1.
+	// ErrStale when it has changed since.
+	UpdateErasure(ctx context.Context, read, next webhook.Erasure) error
+	// EraseStep erases a bounded part of what read.Stage names, and returns the
+	// erasure as it is kept after it, and whether the stage may have more.
+	// ErrStale when it has changed since it was read.
+	EraseStep(ctx context.Context, read webhook.Erasure, now time.Time) (next webhook.Erasure, more bool, err error)
+	// PurgeErased removes what is left of rows that are gone.
+	PurgeErased(ctx context.Context) error
 }
 
 // Requests keeps what must happen once.
@@ -185,8 +237,9 @@ func RealTime() Clock {
 func Store(t *testing.T, clock Clock, open func(t *testing.T) StoreUnderTest) {
 	var all []promise
 	for _, group := range [][]promise{
-		accountPromises(), endpointPromises(), jobPromises(), putPromises(), recordPromises(), listPromises(),
-		filterPromises(), eventPromises(), sweepPromises(), resultSetPromises(), resendPromises(), requestPromises(),
+		accountPromises(), endpointPromises(), healthPromises(), hostPromises(), leasePromises(), jobPromises(), putPromises(),
+		recordPromises(), listPromises(), filterPromises(), eventPromises(), sweepPromises(), heldPromises(), resultSetPromises(),
+		resendPromises(), requestPromises(), ledgerPromises(), erasurePromises(),
 	} {
 		all = append(all, group...)
 	}

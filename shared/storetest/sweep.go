@@ -37,52 +37,6 @@ func sweepPromises() []promise {
 			s.mustAttempt(d, webhook.StateDelivered)
 			s.isDue(now().Add(2*time.Hour), 10)
 		}},
-		{"release finds held rows of an enabled endpoint only, oldest first", func(s store) {
-			at := now()
-			for _, id := range []string{"ep_on", "ep_paused", "ep_off"} {
-				s.endpoint("acme", id)
-			}
-			_, err := s.UpdateEndpoint(s.ctx(), "acme", "ep_paused", pause)
-			s.ok(err)
-			s.ok(s.Disable(s.ctx(), "acme", "ep_off", "https://example.com/ep_off", "gone"))
-			s.held("j0", "ep_paused", time.Time{})
-			s.held("j1", "ep_off", time.Time{})
-			s.held("j2", "ep_on", at.Add(time.Minute)) // its hold ends by itself
-			first := s.held("j3", "ep_on", time.Time{})
-			s.to("acme", "j4", "ep_on") // queued
-			second := s.held("j5", "ep_on", time.Time{})
-			s.releases(at, 1, first)
-			s.releases(at, 10, second)
-			s.releases(at, 10)
-			row := s.row(first.Ref())
-			same(s, "state", row.State, webhook.StateQueued)
-			same(s, "due", row.DueAt, at.Add(time.Minute))
-		}},
-		{"release finds the held rows of an endpoint that was deleted or resumed", func(s store) {
-			at := now()
-			s.endpoint("acme", "ep_1")
-			s.ok(s.Disable(s.ctx(), "acme", "ep_1", "https://example.com/ep_1", "gone"))
-			deleted, resumed := s.held("j1", "ep_deleted", time.Time{}), s.held("j2", "ep_1", time.Time{})
-			s.releases(at, 10, deleted)
-			s.endpoint("acme", "ep_1")
-			s.releases(at, 10, resumed)
-		}},
-		{"a row that was held and released by many at once is rung for once", func(s store) {
-			d := s.held("j1", "ep_1", time.Time{})
-			rung := make([]int, 6)
-			for _, err := range together(len(rung), func(i int) error {
-				bells, err := s.Release(s.ctx(), now(), now().Add(time.Minute), 10)
-				rung[i] = len(bells)
-				return err
-			}) {
-				s.ok(err)
-			}
-			sum := 0
-			for _, n := range rung {
-				sum += n
-			}
-			same(s, "bells of "+d.JobID, sum, 1)
-		}},
 		{"what expires undelivered ends, then is removed", func(s store) {
 			waiting := s.mustAttempt(s.finished("acme", "j1"), webhook.StateWaiting)
 			unsent := s.finished("acme", "j2")
@@ -107,6 +61,13 @@ func sweepPromises() []promise {
 			s.isGone(d)
 			same(s, "deliveries", s.deliveriesOf("acme"), nil)
 		}},
+		{"what was resent but never sent is declined when it expires, and what was sent is dead", func(s store) {
+			unsent := s.resend(s.change(s.finished("acme", "j1"), func(d *webhook.Delivery) { d.State = webhook.StateHeld }))
+			sent := s.resend(s.mustAttempt(s.finished("acme", "j2"), webhook.StateExhausted))
+			s.expire(unsent.ExpiresAt.Add(time.Second))
+			same(s, "state of what was never sent", s.row(unsent.Ref()).State, webhook.StateDeclined)
+			same(s, "state of what was sent", s.row(sent.Ref()).State, webhook.StateDead)
+		}},
 		{"a delivered webhook whose resend expires stays delivered", func(s store) {
 			d := s.resend(s.mustAttempt(s.finished("acme", "j1"), webhook.StateDelivered))
 			s.expire(d.ExpiresAt.Add(time.Second))
@@ -119,15 +80,15 @@ func sweepPromises() []promise {
 			same(s, "state", s.row(d.Ref()).State, webhook.StateDead)
 			s.isDue(d.ExpiresAt.Add(time.Minute), 10)
 		}},
-		{"what expires while its endpoint is paused ends, and is released no more", func(s store) {
+		{"what expires while its endpoint is paused ends, and is held no more", func(s store) {
 			s.endpoint("acme", "ep_1")
 			_, err := s.UpdateEndpoint(s.ctx(), "acme", "ep_1", pause)
 			s.ok(err)
 			held := s.held("j1", "ep_1", time.Time{})
 			s.expire(held.ExpiresAt.Add(time.Second))
 			same(s, "state", s.row(held.Ref()).State, webhook.StateDeclined)
-			s.ok(s.DeleteEndpoint(s.ctx(), "acme", "ep_1"))
-			s.releases(held.ExpiresAt.Add(time.Minute), 10)
+			s.holds("acme", "ep_1", 10)
+			s.holders()
 		}},
 		{"an event stays as long as any of its deliveries, however much later that was put", func(s store) {
 			j := s.makeJob("acme", "j1", job.KindAsync, "success", "")
@@ -158,14 +119,6 @@ func (s store) parked(jobID string, dueAt time.Time) webhook.Delivery {
 	})
 }
 
-// held is a delivery to an endpoint that is not called.
-func (s store) held(jobID, endpoint string, dueAt time.Time) webhook.Delivery {
-	s.Helper()
-	return s.change(s.to("acme", jobID, endpoint), func(d *webhook.Delivery) {
-		d.State, d.Reason, d.DueAt = webhook.StateHeld, "held", dueAt
-	})
-}
-
 func (s store) isDue(before time.Time, limit int, want ...string) {
 	s.Helper()
 	list, err := s.Due(s.ctx(), before, limit)
@@ -175,17 +128,6 @@ func (s store) isDue(before time.Time, limit int, want ...string) {
 		jobs = append(jobs, d.JobID)
 	}
 	same(s, "due", jobs, want)
-}
-
-func (s store) releases(at time.Time, limit int, want ...webhook.Delivery) {
-	s.Helper()
-	bells, err := s.Release(s.ctx(), at, at.Add(time.Minute), limit)
-	s.ok(err)
-	var expected []webhook.Doorbell
-	for _, d := range want {
-		expected = append(expected, d.Doorbell())
-	}
-	same(s, "released", bells, expected)
 }
 
 // expire lets the time come when things expire. How much of that is the work of

@@ -1,0 +1,56 @@
+package sqlite
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// writtenBy leaves in dir the file of an earlier version, with these rows.
+func writtenBy(t *testing.T, dir string, version int, rows string) {
+	t.Helper()
+	names, err := migrations.ReadDir("migrations")
+	check(t, err)
+	all := fmt.Sprintf("PRAGMA application_id = %#x;\n", appID)
+	for _, name := range names[:version] {
+		b, err := migrations.ReadFile("migrations/" + name.Name())
+		check(t, err)
+		all += string(b)
+	}
+	script(t, dir, all+rows+fmt.Sprintf("PRAGMA user_version = %d;", version))
+}
+
+func TestAFileOfTheReleaseBeforeHealthKeepsItsEndpointsAndHealth(t *testing.T) {
+	dir := t.TempDir()
+	secrets, err := prefixSealer{}.Seal([]byte(`["whsec_c2VjcmV0"]`), "acme")
+	check(t, err)
+	writtenBy(t, dir, 2, fmt.Sprintf(`
+		INSERT INTO endpoints (id, account, url, format, is_default, types, policy, secrets, status, status_reason, created_at, updated_at)
+			VALUES ('ep_1', 'acme', 'https://example.com/1', 'standard', 1, '["job.failed"]', '{"timeout_seconds":7}', x'%x', 'enabled', '', 1, 2);
+		INSERT INTO health (endpoint, state, since, reason) VALUES ('ep_1', 'failing', 3, 'the receiver answered 500');
+		INSERT INTO deliveries (account, id, event_seq, event_id, event_type, kind, job_id, run, sequence, endpoint, url, format, recorded, %s, created_at, expires_at)
+			VALUES ('acme', 'dlv_1', 1, 'evt_1', 'job.failed', 'async', 'j1', 1, '1', 'ep_1', '', 'standard', 0, 'held', 'paused', 1, 0, 0, 0, 0, 0, 0, 0, '', 4, 0, 5, 6);`,
+		secrets, stateColumns))
+	s := open(t, dir, Options{})
+	timeout := 7
+	want := webhook.Endpoint{
+		ID: "ep_1", Account: "acme", URL: "https://example.com/1", Format: "standard", Default: true, Types: []webhook.EventType{webhook.JobFailed},
+		Policy: webhook.PolicyPatch{TimeoutSeconds: &timeout}, Secrets: []webhook.Secret{"whsec_c2VjcmV0"}, Status: webhook.EndpointEnabled,
+		CreatedAt: time.UnixMicro(1), UpdatedAt: time.UnixMicro(2),
+	}
+	health := webhook.Health{Endpoint: "ep_1", State: webhook.Failing, Since: time.UnixMicro(3), Reason: "the receiver answered 500", Version: 1}
+	list, err := s.Holders(t.Context())
+	check(t, err)
+	if diff := cmp.Diff(list, []webhook.Holder{{Account: "acme", Endpoint: want, Exists: true, Health: health, Why: "paused"}}); diff != "" {
+		t.Errorf("holders (-got +want):\n%s", diff)
+	}
+	read, err := s.HealthOf(t.Context(), "acme", "ep_1")
+	check(t, err)
+	next := read
+	next.Opens, next.Version = 1, read.Version+1
+	check(t, s.SetHealth(t.Context(), "acme", read, next))
+}
