@@ -27,6 +27,9 @@ const (
 // is kept.
 func (s *Store) PutAccount(ctx context.Context, a webhook.Account) error {
 	defer s.quotas.forget(a.ID)
+	if err := s.noteAccount(ctx, a.ID); err != nil {
+		return err
+	}
 	next := item{}.text(attrName, a.Name).time(attrUpdated, a.UpdatedAt)
 	if a.Quotas != (webhook.Quotas{}) {
 		b, err := json.Marshal(quotasRow(a.Quotas))

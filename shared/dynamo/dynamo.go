@@ -1,6 +1,7 @@
 // Package dynamo keeps accounts, endpoints, job records, events, deliveries
-// and attempts in two DynamoDB tables, and what the API needs besides: result
-// sets, bulk resends, and requests that are to be done once.
+// and attempts in two DynamoDB tables, how endpoints and hosts have been
+// answering, and what the API needs besides: result sets, bulk resends, and
+// requests that are to be done once.
 //
 // The deliveries table is written as little as can be, since a write unit is
 // the dearest part of a webhook. Dispatch writes one item for an event: its
@@ -48,8 +49,10 @@ type Store struct {
 	endpoints  recent[[]knownEndpoint]
 	quotas     recent[webhook.Quotas]
 	planned    plannedSet
+	spent      spentWindows
 	inserts    inserts
 	stats      pendingStats
+	noted      notedAccounts
 }
 
 // New returns a store on existing tables.

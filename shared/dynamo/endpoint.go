@@ -24,16 +24,14 @@ type Sealer interface {
 
 // Attributes of endpoints.
 const (
-	attrData         = "data"
-	attrSecrets      = "secrets"
-	attrVersion      = "version"
-	attrHealth       = "health"
-	attrHealthSince  = "health_since"
-	attrHealthReason = "health_reason"
-	attrAccount      = "account"
+	attrData    = "data"
+	attrSecrets = "secrets" // sealed
+	attrHeaders = "headers" // sealed
+	attrVersion = "version"
+	attrAccount = "account"
 )
 
-// endpointRow is an endpoint as it is stored, without its secrets.
+// endpointRow is an endpoint as it is stored, without its secrets and headers.
 type endpointRow struct {
 	URL          string              `json:"url"`
 	Format       string              `json:"format"`
@@ -47,8 +45,14 @@ type endpointRow struct {
 	Updated      int                 `json:"updated"`
 }
 
-// knownEndpoint is an endpoint with its health. Err is why its secrets cannot
-// be opened.
+// headerRow is a header as it is sealed.
+type headerRow struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// knownEndpoint is an endpoint with its health. Err is why its secrets and
+// headers cannot be opened.
 type knownEndpoint struct {
 	webhook.Endpoint
 	health  webhook.Health
@@ -102,23 +106,27 @@ func (s *Store) decodeEndpoint(ctx context.Context, account string, i item) (e k
 		Status: webhook.EndpointStatus(r.Status), StatusReason: r.StatusReason,
 		OldUntil: fromMicros(r.OldUntil), CreatedAt: fromMicros(r.Created), UpdatedAt: fromMicros(r.Updated),
 	}
-	e.health = webhook.Health{
-		Endpoint: id, State: webhook.HealthState(i.getText(attrHealth)), Since: i.getTime(attrHealthSince), Reason: i.getText(attrHealthReason),
+	e.health = decodeHealth(id, i)
+	var headers []headerRow
+	e.err = wrap(errors.Join(
+		s.open(ctx, i.getBytes(attrSecrets), account, &e.Secrets),
+		s.open(ctx, i.getBytes(attrHeaders), account, &headers)), "endpoint %s: open secrets", id)
+	for _, h := range headers {
+		e.Headers = append(e.Headers, webhook.Header(h))
 	}
-	e.Secrets, e.err = s.open(ctx, i.getBytes(attrSecrets), account)
-	e.err = wrap(e.err, "endpoint %s: open secrets", id)
 	return e, nil
 }
 
-func (s *Store) open(ctx context.Context, sealed []byte, account string) (secrets []webhook.Secret, err error) {
+// open reads what was sealed for the account into list.
+func (s *Store) open(ctx context.Context, sealed []byte, account string, list any) error {
 	if s.seal == nil || len(sealed) == 0 {
-		return nil, nil
+		return nil
 	}
 	plain, err := s.seal.Open(ctx, sealed, account)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return secrets, json.Unmarshal(plain, &secrets)
+	return json.Unmarshal(plain, list)
 }
 
 // Endpoints returns all endpoints of an account, in the order of their ids.
@@ -143,33 +151,6 @@ func (s *Store) readEndpoint(ctx context.Context, account, id string) (knownEndp
 		return knownEndpoint{}, err
 	}
 	return s.decodeEndpoint(ctx, account, i)
-}
-
-// Health returns the recorded health of the account's endpoints. One that is
-// not listed has been healthy since it was created.
-func (s *Store) Health(ctx context.Context, account string) (list []webhook.Health, err error) {
-	known, err := s.knownEndpoints(ctx, account, true)
-	for _, e := range known {
-		if e.health.State != "" {
-			list = append(list, e.health)
-		}
-	}
-	return list, err
-}
-
-// SetHealth records that an endpoint's health changed, if there still is one.
-func (s *Store) SetHealth(ctx context.Context, account string, h webhook.Health) error {
-	next := item{}.text(attrHealth, string(h.State)).time(attrHealthSince, h.Since).text(attrHealthReason, h.Reason)
-	c := newChange()
-	for _, name := range []string{attrHealth, attrHealthSince, attrHealthReason} {
-		c.to(name, next)
-	}
-	_, err := s.db.UpdateItem(ctx, s.update(endpointKey(account, h.Endpoint), c, "attribute_exists(pk)"))
-	s.endpoints.forget(account)
-	if _, ok := refused(err); ok {
-		return nil
-	}
-	return wrap(err, "endpoint %s: health", h.Endpoint)
 }
 
 // errChanged says that somebody else wrote the item first.
@@ -197,6 +178,9 @@ func again(ctx context.Context, f func() error) error {
 // when the id is another account's. An account has at most one default
 // endpoint: a second one is an error.
 func (s *Store) PutEndpoint(ctx context.Context, e webhook.Endpoint) error {
+	if err := s.noteAccount(ctx, e.Account); err != nil {
+		return err
+	}
 	err := again(ctx, func() error {
 		old, err := s.readEndpoint(ctx, e.Account, e.ID)
 		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
@@ -224,22 +208,25 @@ func (s *Store) UpdateEndpoint(ctx context.Context, account, id string, f func(w
 }
 
 // Disable disables an endpoint, with the reason, if its URL is still url: an
-// answer of the URL before says nothing of the new one.
-func (s *Store) Disable(ctx context.Context, account, endpoint, url, reason string) error {
+// answer of the URL before says nothing of the new one. The notices are kept in
+// the same write. One that is disabled already, or that somebody paused, stays as
+// it is, and there is nothing to tell: so it is when the answer to the first
+// request was lost.
+func (s *Store) Disable(ctx context.Context, account, endpoint, url, reason string, told ...webhook.Notice) error {
 	err := again(ctx, func() error {
 		old, err := s.readEndpoint(ctx, account, endpoint)
-		if err != nil || old.URL != url {
+		if err != nil || old.URL != url || old.Status != webhook.EndpointEnabled {
 			return err
 		}
 		next := old.Endpoint
-		next.Status, next.StatusReason = webhook.EndpointDisabled, reason
+		next.Status, next.StatusReason, next.UpdatedAt = webhook.EndpointDisabled, reason, s.now()
 		k := endpointKey(account, endpoint)
 		c := newChange()
 		condition, err := c.endpoint(old, next)
 		if err != nil {
 			return err
 		}
-		_, err = s.db.UpdateItem(ctx, s.update(k, c, condition))
+		err = s.updateAndTell(ctx, s.update(k, c, condition), told)
 		if _, ok := refused(err); ok {
 			return errChanged
 		}
@@ -249,7 +236,7 @@ func (s *Store) Disable(ctx context.Context, account, endpoint, url, reason stri
 	return wrap(err, "endpoint %s: disable", endpoint)
 }
 
-// endpoint sets an endpoint but for its secrets, and returns the condition
+// endpoint sets an endpoint but for what is sealed, and returns the condition
 // that it is as it was read.
 func (c *change) endpoint(old knownEndpoint, e webhook.Endpoint) (condition string, err error) {
 	data, err := json.Marshal(endpointRow{
@@ -261,6 +248,9 @@ func (c *change) endpoint(old knownEndpoint, e webhook.Endpoint) (condition stri
 	c.to(attrVersion, next)
 	if old.version == 0 {
 		return "attribute_not_exists(pk)", err
+	}
+	if forgetsHealth(old.Endpoint, e) {
+		c.forgetHealth()
 	}
 	return c.name(attrVersion) + " = " + c.value(number(old.version)), err
 }
@@ -278,7 +268,8 @@ func (s *Store) writeEndpoint(ctx context.Context, old knownEndpoint, e webhook.
 	if err != nil {
 		return err
 	}
-	c.to(attrSecrets, item{}.bytes(attrSecrets, sealed))
+	c.to(attrSecrets, sealed)
+	c.to(attrHeaders, sealed)
 	writes := []types.TransactWriteItem{inTransaction(s.update(endpointKey(e.Account, e.ID), c, condition))}
 	if old.version == 0 {
 		writes = append(writes, s.claim(ownerKey(e.ID).item().text(attrAccount, e.Account), attrAccount, e.Account))
@@ -292,19 +283,33 @@ func (s *Store) writeEndpoint(ctx context.Context, old knownEndpoint, e webhook.
 	return s.transact(ctx, writes, e.ID)
 }
 
-func (s *Store) sealed(ctx context.Context, e webhook.Endpoint) ([]byte, error) {
-	if len(e.Secrets) == 0 {
+// sealed are an endpoint's secrets and headers, sealed one by one: who has
+// secrets alone, as most, stores what was stored before there were headers.
+func (s *Store) sealed(ctx context.Context, e webhook.Endpoint) (item, error) {
+	headers := make([]headerRow, len(e.Headers))
+	for n, h := range e.Headers {
+		headers[n] = headerRow(h)
+	}
+	secrets, err := sealList(ctx, s.seal, e.Secrets, e.Account)
+	if err != nil {
+		return nil, wrap(err, "seal secrets")
+	}
+	values, err := sealList(ctx, s.seal, headers, e.Account)
+	return item{}.bytes(attrSecrets, secrets).bytes(attrHeaders, values), wrap(err, "seal headers")
+}
+
+func sealList[T any](ctx context.Context, seal Sealer, list []T, account string) ([]byte, error) {
+	if len(list) == 0 {
 		return nil, nil
 	}
-	if s.seal == nil {
-		return nil, errors.New("secrets cannot be written: there is no key to seal them with")
+	if seal == nil {
+		return nil, errors.New("there is no key to seal with")
 	}
-	plain, err := json.Marshal(e.Secrets)
+	plain, err := json.Marshal(list)
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := s.seal.Seal(ctx, plain, e.Account)
-	return sealed, wrap(err, "seal secrets")
+	return seal.Seal(ctx, plain, account)
 }
 
 // claim puts an item that only the owner may put again.

@@ -23,11 +23,20 @@ import (
 //	e#<endpoint>           whose endpoint it is
 //	h#<account>            statistics
 //	s#<hash>               silence of a URL
-//	s#                     until when any URL is silent
+//	s#                     until when any URL is silent, or any host is remembered
+//	hosts                  hosts that fail, by the hash of their name
+//	l#<endpoint>#<account> attempts of a limited endpoint, by window of time
+//	notices                changes of endpoints' health that are to be told, by time
 //	stopped                scraping jobs that are to be shelved, by the time they stopped
 //	stopped#<job>          when a job stopped last
 //	rs#<hash of a job>     its result sets, and apart from them their downloads
 //	resends                bulk resends that are running, of all accounts
+//	erasures               erasures of accounts and subjects, which stay as receipts
+//	erasing                those that are running
+//	accounts               accounts that the ledger looks at, see ledger.go
+//	n#<account>            deliveries that dispatch counted for the ledger, by hour
+//	ledgers                the last ledger of each account, and of all
+//	ledger                 how far the ledger's check is
 //	once#<hash>            a request that is to be done once
 //	link#<link>            a link into the portal
 const (
@@ -38,6 +47,9 @@ const (
 	prefixOwner      = "e#"
 	prefixStats      = "h#"
 	prefixSilence    = "s#"
+	hostsPK          = "hosts"
+	prefixLease      = "l#"
+	noticesPK        = "notices"
 	stoppedPK        = "stopped"
 	prefixResultSets = "rs#"
 	resendsPK        = "resends"
@@ -144,14 +156,26 @@ func (k key) downloads() string { return skDownload + k.sk[len(skSet):] + "#" }
 
 func lastStop(job string) key { return key{stoppedPK + "#" + job, skOnly} }
 
-// anySilence is where a reader sees that it need not look for silences.
-func anySilence() key { return key{prefixSilence, skOnly} }
+// anyTrouble is where a reader sees that it need not look for silences, nor
+// for hosts.
+func anyTrouble() key { return key{prefixSilence, skOnly} }
 
 // silenceKey hashes the URL, which may be longer than a key.
-func silenceKey(url string) key {
-	sum := sha256.Sum256([]byte(url))
-	return key{prefixSilence + hex.EncodeToString(sum[:]), skOnly}
+func silenceKey(url string) key { return key{prefixSilence + hashed(url), skOnly} }
+
+// hostKey hashes the host's name, which may be as long as a URL.
+func hostKey(host string) key { return key{hostsPK, hashed(host)} }
+
+func hashed(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
+
+func leaseKey(account, endpoint string, window time.Time) key {
+	return key{prefixLease + endpoint + "#" + account, sortable(window)}
+}
+
+func noticeKey(id string) key { return key{noticesPK, id} }
 
 // sortable writes a time so that text order is time order.
 func sortable(t time.Time) string {

@@ -22,7 +22,7 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 	if len(targets.missing) > 0 {
 		reading.Go(func() { s.loadTargets(ctx, targets) })
 	}
-	silentUntil, err := s.loadRows(ctx, refs, works)
+	trouble, err := s.loadRows(ctx, refs, works)
 	reading.Wait()
 	if err != nil {
 		return nil, wrap(err, "load deliveries")
@@ -33,26 +33,21 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 			works[i].Err = s.addTarget(ctx, targets, &works[i], now)
 		}
 	}
-	if silentUntil.After(now) {
-		if err := s.addSilences(ctx, works); err != nil {
-			return nil, wrap(err, "load silences")
-		}
-	}
-	return works, nil
+	return works, wrap(s.addTrouble(ctx, works, trouble, now), "load silences and hosts")
 }
 
-// loadRows reads the events and the rows, and until when any URL is silent.
-// Where the table may be read a moment late, an event that was not found is
-// looked for once more: dispatch wrote it before it rang.
-func (s *Store) loadRows(ctx context.Context, refs []webhook.Ref, works []webhook.Work) (silentUntil time.Time, err error) {
-	all, err := s.getAll(ctx, append(keysOf(refs), anySilence()), !s.eventually)
+// loadRows reads the events and the rows, and whether there is trouble of which
+// all should know. Where the table may be read a moment late, an event that was
+// not found is looked for once more: dispatch wrote it before it rang.
+func (s *Store) loadRows(ctx context.Context, refs []webhook.Ref, works []webhook.Work) (trouble item, err error) {
+	all, err := s.getAll(ctx, append(keysOf(refs), anyTrouble()), !s.eventually)
 	if err != nil {
-		return silentUntil, err
+		return nil, err
 	}
 	if late := eventsMissing(refs, all); s.eventually && len(late) > 0 {
 		more, err := s.getAll(ctx, keysOf(late), true)
 		if err != nil {
-			return silentUntil, err
+			return nil, err
 		}
 		for k, i := range more {
 			all[k] = i
@@ -62,7 +57,7 @@ func (s *Store) loadRows(ctx context.Context, refs []webhook.Ref, works []webhoo
 	for i, r := range refs {
 		works[i] = s.work(r, all, now)
 	}
-	return all[anySilence()].getTime(attrUntil), nil
+	return all[anyTrouble()], nil
 }
 
 // keysOf names the events and rows of deliveries, each once.
@@ -169,9 +164,9 @@ func (s *Store) loadTargets(ctx context.Context, t *targets) {
 	})
 }
 
-// addTarget adds what is known of the target: endpoint, secrets that sign now, health. One
-// that the list of a moment ago lacks may be new: only a consistent look says
-// that there is none.
+// addTarget adds what is known of the target: endpoint, secrets that sign now,
+// health. One that the list of a moment ago lacks may be new: only a consistent
+// look says that there is none.
 func (s *Store) addTarget(ctx context.Context, t *targets, w *webhook.Work, now time.Time) error {
 	account, id := w.Delivery.Account, w.Delivery.Target.Endpoint
 	if err := t.err[account]; err != nil {
@@ -198,53 +193,7 @@ func (s *Store) addTarget(ctx context.Context, t *targets, w *webhook.Work, now 
 	}
 	w.Secrets = e.Signing(now)
 	if id != "" {
-		w.Endpoint, w.HasEndpoint, w.Failing = e.Endpoint, true, e.health.State == webhook.Failing
+		w.Endpoint, w.HasEndpoint, w.Health = e.Endpoint, true, e.health
 	}
 	return e.err
-}
-
-// addSilences reads until when nobody calls the URLs of the works.
-func (s *Store) addSilences(ctx context.Context, works []webhook.Work) error {
-	named := map[key]bool{}
-	var keys []key
-	for _, w := range works {
-		if k := silenceKey(w.URL()); w.Delivery.ID != "" && !w.Delivery.State.Final() && !named[k] {
-			named[k] = true
-			keys = append(keys, k)
-		}
-	}
-	found, err := s.getAll(ctx, keys, false)
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	for i := range works {
-		works[i].SilentUntil = found[silenceKey(works[i].URL())].getTime(attrUntil)
-	}
-	return nil
-}
-
-const attrUntil = "until"
-
-// Silence keeps everybody from calling the exact URL until then. Readers first
-// look whether any URL is silent, which is rare, so that is written first.
-func (s *Store) Silence(ctx context.Context, url string, until time.Time) error {
-	for _, k := range []key{anySilence(), silenceKey(url)} {
-		if err := s.silence(ctx, k, until); err != nil {
-			return wrap(err, "silence a URL")
-		}
-	}
-	return nil
-}
-
-func (s *Store) silence(ctx context.Context, k key, until time.Time) error {
-	next := item{}.time(attrUntil, until).ttl(until)
-	c := newChange()
-	c.to(attrUntil, next)
-	c.to(attrTTL, next)
-	condition := "attribute_not_exists(pk) OR " + c.name(attrUntil) + " < " + c.value(next[attrUntil])
-	_, err := s.db.UpdateItem(ctx, s.update(k, c, condition))
-	if _, ok := refused(err); ok {
-		return nil // it is silent for longer
-	}
-	return err
 }

@@ -18,38 +18,40 @@ import (
 // is. It returns the doorbells to ring: of deliveries that are new and queued,
 // and of those still queued for their first attempt from an earlier call.
 func (s *Store) Put(ctx context.Context, planned []webhook.Planned) ([]webhook.Doorbell, error) {
-	bells := make([][]webhook.Doorbell, len(planned))
+	bells, added := make([][]webhook.Doorbell, len(planned)), make([]int, len(planned))
 	err := inParallel(ctx, len(planned), func(ctx context.Context, i int) (err error) {
-		bells[i], err = s.putPlanned(ctx, planned[i])
+		bells[i], added[i], err = s.putPlanned(ctx, planned[i])
 		return wrap(err, "event %s", planned[i].Event.ID)
 	})
+	s.count(ctx, planned, added)
 	if err != nil {
 		return nil, wrap(err, "put events")
 	}
 	return slices.Concat(bells...), nil
 }
 
-func (s *Store) putPlanned(ctx context.Context, p webhook.Planned) ([]webhook.Doorbell, error) {
+// putPlanned also tells how many of the deliveries are new.
+func (s *Store) putPlanned(ctx context.Context, p webhook.Planned) (bells []webhook.Doorbell, added int, err error) {
 	k, ok := eventKey(p.Event.Account, p.Event.ID)
 	if !ok {
-		return nil, fmt.Errorf("%.80q is no id of an event", p.Event.ID)
+		return nil, 0, fmt.Errorf("%.80q is no id of an event", p.Event.ID)
 	}
 	if err := s.noteStopped(ctx, p.Event); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := s.putRows(ctx, p.Deliveries); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	i, err := eventItem(k, p.Event, plans(p.Deliveries))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	old, err := s.putNew(ctx, i)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if old == nil {
-		return bellsOf(p.Deliveries), nil
+		return bellsOf(p.Deliveries), len(p.Deliveries), nil
 	}
 	return s.putAgain(ctx, k, old, p.Deliveries)
 }
@@ -107,25 +109,26 @@ func (s *Store) putRows(ctx context.Context, list []webhook.Delivery) error {
 
 // putAgain sees to an event that is there: targets that are new are added to
 // its plan, and those still queued are rung for again.
-func (s *Store) putAgain(ctx context.Context, k key, old item, list []webhook.Delivery) ([]webhook.Doorbell, error) {
+func (s *Store) putAgain(ctx context.Context, k key, old item, list []webhook.Delivery) ([]webhook.Doorbell, int, error) {
 	for tries := 0; ; tries++ {
 		have, err := decodeEvent(account(k), old)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		known, added := have.deliveries(), missing(have, list)
 		if len(added) > 0 {
 			if old, err = s.addToPlan(ctx, k, old, append(have.plan, plans(added)...)); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			if old != nil { // somebody else added to it
 				if err := backOff(ctx, tries); err != nil {
-					return nil, err
+					return nil, 0, err
 				}
 				continue
 			}
 		}
-		return s.bellsAgain(ctx, known, added, list)
+		bells, err := s.bellsAgain(ctx, known, added, list)
+		return bells, len(added), err
 	}
 }
 

@@ -147,7 +147,7 @@ func expired(d webhook.Delivery) webhook.Delivery {
 	switch {
 	case !d.DeliveredAt.IsZero():
 		d.State, d.Reason = webhook.StateDelivered, "delivered before; the resend expired"
-	case d.FirstAttempt():
+	case d.NeverSent():
 		d.State = webhook.StateDeclined
 	default:
 		d.State = webhook.StateDead

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -80,7 +79,7 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]webhook
 			due = append(due, d)
 		}
 	}
-	slices.SortStableFunc(due, func(a, b webhook.Delivery) int { return a.DueAt.Compare(b.DueAt) })
+	slices.SortFunc(due, func(a, b webhook.Delivery) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID)) })
 	return due, wrap(s.endExpired(ctx, over, now), "end expired deliveries")
 }
 
@@ -124,127 +123,15 @@ func (s *Store) Defer(ctx context.Context, read []webhook.Delivery, dueAt time.T
 	return wrap(err, "defer deliveries")
 }
 
-// Release queues held deliveries whose endpoint is enabled again or was
-// deleted, the oldest first, and returns their doorbells. Until they are
-// attended to they are due at dueAt.
-func (s *Store) Release(ctx context.Context, now, dueAt time.Time, limit int) ([]webhook.Doorbell, error) {
-	held, err := s.heldRows(ctx, limit, s.isReleased)
-	if err != nil {
-		return nil, wrap(err, "held deliveries")
-	}
-	slices.SortFunc(held, func(a, b webhook.Delivery) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	held = held[:min(limit, len(held))]
-	released := make([]bool, len(held))
-	err = inParallel(ctx, len(held), func(ctx context.Context, i int) error {
-		next := held[i]
-		next.State, next.Reason, next.DueAt, next.UpdatedAt = webhook.StateQueued, "released", dueAt, now
-		err := s.Record(ctx, held[i], next, nil)
-		released[i] = err == nil
-		return ignore(err, webhook.ErrStale, webhook.ErrNotFound)
-	})
-	bells := make([]webhook.Doorbell, 0, len(held))
-	for i, d := range held {
-		if released[i] {
-			bells = append(bells, d.Doorbell())
-		}
-	}
-	if len(bells) > 0 {
-		err = nil // those that were released must be rung for; the others are found again
-	}
-	return bells, wrap(err, "release held deliveries")
-}
-
-func ignore(err error, harmless ...error) error {
-	for _, h := range harmless {
-		if errors.Is(err, h) {
-			return nil
-		}
-	}
-	return err
-}
-
-// isReleased tells whether the endpoint of a held delivery is called again.
-func (s *Store) isReleased(ctx context.Context, d webhook.Delivery) (bool, error) {
-	if d.Target.Endpoint == "" {
-		return true, nil
-	}
-	e, err := s.readEndpoint(ctx, d.Account, d.Target.Endpoint)
-	if errors.Is(err, webhook.ErrNotFound) {
-		return true, nil
-	}
-	return e.Status == webhook.EndpointEnabled, err
-}
-
-// heldRows returns the oldest held deliveries, up to limit of each endpoint
-// whose oldest one is wanted. It leaps from endpoint to endpoint: a paused one
-// may have a million rows.
-func (s *Store) heldRows(ctx context.Context, limit int, wanted func(context.Context, webhook.Delivery) (bool, error)) ([]webhook.Delivery, error) {
-	return allShards(ctx, heldPrefix, func(ctx context.Context, shard string) (all []webhook.Delivery, err error) {
-		for from := " "; ; {
-			first, err := s.indexed(ctx, shard, from, afterAll, 1)
-			if err != nil || len(first) == 0 {
-				return all, err
-			}
-			by := holder(first[0].getText(attrDueAt))
-			from = by + afterAll
-			rows, err := s.rows(ctx, first)
-			if err != nil {
-				return all, err
-			}
-			if len(rows) == 0 {
-				rows = []webhook.Delivery{namedBy(by)} // the index is late; who comes next may still be held
-			}
-			ok, err := wanted(ctx, rows[0])
-			if err != nil {
-				return all, err
-			}
-			if !ok {
-				continue
-			}
-			index, err := s.indexed(ctx, shard, by, by+afterAll, limit)
-			if err != nil {
-				return all, err
-			}
-			if rows, err = s.rows(ctx, index); err != nil {
-				return all, err
-			}
-			for _, d := range rows {
-				if d.State == webhook.StateHeld && d.DueAt.IsZero() {
-					all = append(all, d)
-				}
-			}
-		}
-	})
-}
-
-// holder is what begins the positions of an endpoint's held rows: account,
-// endpoint and a space after each.
-func holder(at string) string {
-	account, rest, _ := strings.Cut(at, " ")
-	endpoint, _, _ := strings.Cut(rest, " ")
-	return heldBy(account, endpoint)
-}
-
-// namedBy is a delivery of which only the endpoint is known.
-func namedBy(by string) webhook.Delivery {
-	account, rest, _ := strings.Cut(by, " ")
-	return webhook.Delivery{Account: account, Target: webhook.Target{Endpoint: strings.TrimSuffix(rest, " ")}}
-}
-
 // Expire ends deliveries that expired while their endpoint was paused or
 // disabled, and returns how many. Everything else needs no help: DynamoDB
 // removes what has ended, readers see what expired before it ended as ended,
 // and Due ends what it finds expired.
 func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (int, error) {
-	held, err := s.heldRows(ctx, limit, func(_ context.Context, d webhook.Delivery) (bool, error) {
-		return isExpired(d, now), nil
-	})
+	held, err := s.expiredHeld(ctx, now, limit)
 	if err != nil {
 		return 0, wrap(err, "held deliveries")
 	}
-	held = slices.DeleteFunc(held, func(d webhook.Delivery) bool { return !isExpired(d, now) })
 	held = held[:min(limit, len(held))]
 	return len(held), wrap(s.endExpired(ctx, held, now), "end expired deliveries")
 }
