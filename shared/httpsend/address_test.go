@@ -3,6 +3,7 @@ package httpsend
 import (
 	"errors"
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -11,10 +12,12 @@ const (
 	allowed = true
 )
 
+// TestOnlyPublicAddressesAreDialled is the whole address policy: whatever a
+// name resolves to must pass it. An address without a port is tried with three.
 func TestOnlyPublicAddressesAreDialled(t *testing.T) {
 	tests := []struct {
-		ip   string
-		want bool
+		address string
+		want    bool
 	}{
 		{"8.8.8.8", allowed},
 		{"1.1.1.1", allowed},
@@ -86,37 +89,86 @@ func TestOnlyPublicAddressesAreDialled(t *testing.T) {
 		{"100::1", refused},                 // discard only
 		{"5f00::1", refused},                // segment routing
 		{"4000::1", refused},                // not assigned
+		{"2001:4:112::1", refused},          // AS112, which answers for private addresses
+		{"2620:4f:8000::1", refused},        // AS112
+		{"192.175.48.1", refused},           // AS112
+		{"192.31.196.1", refused},           // AS112
+		{"192.52.193.1", refused},           // AMT
+		{"::ffff:0:127.0.0.1", refused},     // IPv4-translated, RFC 2765
+		{"64:ff9b::a9fe:a9fe", refused},     // NAT64 of metadata
+		{"64:ff9b:1::1", refused},           // local NAT64
+		{"2002:808:808::1", refused},        // 6to4 of a public address
+		{"2001:0:5ef5:79fb::1", refused},    // Teredo
+		{"fd20:ce::254", refused},           // Google's metadata
+		{"fdff:ffff::1", refused},           // unique local, its end
+		{"febf::1", refused},                // link-local, its end
+		{"169.254.0.23", refused},           // Tencent's metadata
+		{"100.88.222.5", refused},           // Tencent's DNS, in CGNAT
+		{"2000::", allowed},                 // the begin of what is public
+		{"2a05:d014::1", allowed},           // Amazon's receivers
+		{"127.0.0.1:9001", refused},         // Lambda's runtime API
+		{"[::1]:9001", refused},             // the same
+
+		{"8.8.8.8:1", refused},            // tcpmux
+		{"8.8.8.8:22", refused},           // SSH
+		{"8.8.8.8:25", refused},           // SMTP takes our lines for commands
+		{"[2606:4700::1111]:25", refused}, // over IPv6 too
+		{"8.8.8.8:587", refused},          // submission
+		{"8.8.8.8:6000", refused},         // X11
+		{"8.8.8.8:6379", refused},         // Redis
+		{"8.8.8.8:11211", refused},        // memcached
+		{"8.8.8.8:10080", refused},        // Amanda
+		{"8.8.8.8:0", refused},            // no port
+		{"8.8.8.8:3000", allowed},         // Node's habit
+		{"8.8.8.8:9200", allowed},         // speaks HTTP: anybody can call it as well as we can
+		{"8.8.8.8:65535", allowed},        // the last
+		{"8.8.8.8:65536", refused},        // none
+		{"8.8.8.8:-1", refused},           // none
+		{"8.8.8.8:https", refused},        // a name, which was not looked up
+		{"example.com:443", refused},      // a name, which was not looked up
+		{"0x8.8.8.8:443", refused},        // no address as netip writes one
+		{"010.8.8.8:443", refused},        // octal to some
+		{"134744072:443", refused},        // 8.8.8.8 to inet_aton
+		{"8.8:443", refused},              // 8.0.0.8 to inet_aton
+		{"udp4 8.8.8.8:443", refused},     // not TCP
+		{"udp6 [2606:4700::1111]:443", refused},
+		{"tcp 8.8.8.8:443", refused},       // a dialer says tcp4 or tcp6
+		{"ip4:tcp 8.8.8.8", refused},       // raw
+		{"unix /run/docker.sock", refused}, // a file
+		{"unix /run/docker.sock:443", refused},
+		{"tcp4 ", refused},     // nothing
+		{"tcp4 :443", refused}, // this machine
 	}
 	for _, tt := range tests {
-		network := "tcp6"
-		if ip := net.ParseIP(tt.ip); ip != nil && ip.To4() != nil {
-			network = "tcp4"
-		}
-		for _, port := range []string{"80", "443", "8443"} {
-			err := CheckAddress(network, net.JoinHostPort(tt.ip, port))
+		for _, asked := range spelled(tt.address) {
+			network, address, _ := strings.Cut(asked, " ")
+			err := CheckAddress(network, address)
 			if got := err == nil; got != tt.want {
-				t.Errorf("CheckAddress(%s, port %s): allowed = %t, want %t", tt.ip, port, got, tt.want)
+				t.Errorf("CheckAddress(%s, %s): allowed = %t, want %t", network, address, got, tt.want)
 			}
-			if err != nil && !errors.Is(err, ErrRefusedAddress) {
-				t.Errorf("CheckAddress(%s): %v is no ErrRefusedAddress", tt.ip, err)
+			if err != nil && !errors.Is(err, ErrRefusedAddress) && !errors.Is(err, ErrRefusedPort) {
+				t.Errorf("CheckAddress(%s, %s): %v is neither ErrRefusedAddress nor ErrRefusedPort", network, address, err)
 			}
 		}
 	}
 }
 
-func TestOnlyTCPIsDialled(t *testing.T) {
-	for _, tt := range []struct{ network, address string }{
-		{"udp4", "8.8.8.8:443"},
-		{"unix", "/run/docker.sock"},
-		{"tcp4", "8.8.8.8:0"},
-		{"tcp4", "8.8.8.8"},
-		{"tcp4", "example.com:443"},
-		{"tcp4", ""},
-	} {
-		if err := CheckAddress(tt.network, tt.address); !errors.Is(err, ErrRefusedAddress) {
-			t.Errorf("CheckAddress(%q, %q) = %v, want ErrRefusedAddress", tt.network, tt.address, err)
-		}
+// spelled completes a row of the table to network and address with a port.
+func spelled(address string) (all []string) {
+	if strings.Contains(address, " ") {
+		return []string{address}
 	}
+	network := "tcp4"
+	if strings.Count(address, ":") > 1 {
+		network = "tcp6"
+	}
+	if _, _, err := net.SplitHostPort(address); err == nil {
+		return []string{network + " " + address}
+	}
+	for _, port := range []string{"80", "443", "8443"} {
+		all = append(all, network+" "+net.JoinHostPort(address, port))
+	}
+	return all
 }
 
 func TestPrivateHostsAreRefusedWithoutDNS(t *testing.T) {
@@ -130,6 +182,8 @@ func TestPrivateHostsAreRefusedWithoutDNS(t *testing.T) {
 		{"https://localhost.example.com/", allowed},
 		{"https://10.example.com/", allowed},
 		{"https://4.0xyz/", allowed},
+		{"https://example.com:8443/", allowed},
+		{"https://example.com:/", allowed}, // the scheme's own port
 
 		{"http://localhost/", refused},
 		{"http://LOCALHOST:8080/", refused},
@@ -147,6 +201,16 @@ func TestPrivateHostsAreRefusedWithoutDNS(t *testing.T) {
 		{"http://0177.0.0.0x1/", refused},
 		{"http://0x/", refused},
 		{"http://%zz/", refused},
+		{"http://0/", refused},            // 0.0.0.0
+		{"http://017700000001/", refused}, // 127.0.0.1 in octal
+		{"http://0x7f000001/", refused},   // in hex
+		{"http://127.0.1/", refused},      // three parts
+		{"http://127.0.0.1.2/", refused},  // five
+		{"http://1.2.3.08/", refused},     // octal that is none
+		{"http://[64:ff9b::7f00:1]/", refused},
+		{"https://example.com:25/", refused},    // SMTP
+		{"https://example.com:6379/", refused},  // Redis
+		{"https://example.com:00025/", refused}, // SMTP
 	}
 	for _, tt := range tests {
 		if err := RefusedHost(tt.url); (err == nil) != tt.want {

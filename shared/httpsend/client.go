@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
@@ -41,6 +42,10 @@ type Options struct {
 	MaxIdlePerHost int    // idle connections kept for each host; 0: 64
 	MaxSockets     int    // connections open at once, idle ones included; 0: unlimited
 	UserAgent      string // empty: "Jobhook/1.0"
+
+	// Resolver looks up hosts; nil: the system's. What it answers is checked
+	// like any other's.
+	Resolver *net.Resolver
 }
 
 // Client sends requests. It is safe for concurrent use.
@@ -51,8 +56,10 @@ type Client struct {
 	buffers   sync.Pool // of *[webhook.MaxBodyRead]byte
 }
 
-// New returns a client. CloseIdle gives up what it holds.
+// New returns a client. CloseIdle gives up what it holds. From then on the log
+// package leaves out what receivers make net/http say.
 func New(o Options) *Client {
+	keepQuiet()
 	c := &Client{userAgent: o.UserAgent}
 	if c.userAgent == "" {
 		c.userAgent = defaultUserAgent

@@ -29,6 +29,12 @@ func newClient(tb testing.TB, o Options) *Client {
 	return c
 }
 
+// trust makes the client take one authority's certificates, and no other's.
+func (c *Client) trust(authority *x509.Certificate) {
+	c.dialer.tls.RootCAs = x509.NewCertPool()
+	c.dialer.tls.RootCAs.AddCert(authority)
+}
+
 func serve(tb testing.TB, handler http.HandlerFunc) string {
 	s := httptest.NewServer(handler)
 	tb.Cleanup(s.Close)
@@ -206,8 +212,7 @@ func TestHTTPSIsTimedAndMultiplexed(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	c := newClient(t, Options{MaxSockets: 2})
-	c.dialer.tls.RootCAs = x509.NewCertPool()
-	c.dialer.tls.RootCAs.AddCert(s.Certificate())
+	c.trust(s.Certificate())
 
 	result, first := post(t, c, s.URL)
 	if string(result.Body) != "HTTP/2.0" || first.TLS == 0 || first.Connect == 0 || first.DNS != 0 {
@@ -240,7 +245,7 @@ func TestDialWaitsForAFreeSocket(t *testing.T) {
 	go send(busy)
 	<-entered
 
-	late, _ := c.Post(t.Context(), webhook.Request{URL: other, Timeout: short})
+	late, _ := c.Post(t.Context(), webhook.Request{URL: other, Timeout: unhurried})
 	if want := (webhook.Result{Failure: webhook.FailureOurs, Code: "EMFILE", Detail: "no free connection on our side"}); !cmp.Equal(late, want) {
 		t.Errorf("without a free socket: %+v, want %+v", late, want)
 	}

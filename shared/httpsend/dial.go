@@ -3,6 +3,7 @@ package httpsend
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,11 +12,15 @@ import (
 	"syscall"
 )
 
+// errTurnedAway: the receiver accepts connections and takes no request on them.
+var errTurnedAway = errors.New("turned away on every connection")
+
 // dialer opens connections to permitted addresses, at most a given number.
 type dialer struct {
 	net       net.Dialer
 	tls       *tls.Config
-	check     func(network, address string) error // nil: anything goes
+	checkHost func(host string) error             // before DNS; nil: anything goes
+	check     func(network, address string) error // after DNS; nil: anything goes
 	sockets   chan struct{}                       // holds one for each open connection; nil: unlimited
 	waiting   atomic.Int64                        // dials that wait for one
 	closeIdle func()
@@ -24,11 +29,13 @@ type dialer struct {
 func newDialer(o Options, closeIdle func()) *dialer {
 	d := &dialer{tls: tlsConfig(), closeIdle: closeIdle}
 	if !o.AllowPrivate {
-		d.check = newGuard().check
+		g := newGuard()
+		d.checkHost, d.check = g.checkHost, g.check
 	}
 	if o.MaxSockets > 0 {
 		d.sockets = make(chan struct{}, o.MaxSockets)
 	}
+	d.net.Resolver = o.Resolver
 	d.net.ControlContext = d.control
 	return d
 }
@@ -51,6 +58,12 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	ctx, cancel := context.WithDeadline(ctx, x.deadline)
 	defer cancel()
 
+	if !x.mayDial() {
+		return nil, errTurnedAway
+	}
+	if err := d.permit(x, address); err != nil {
+		return nil, err
+	}
 	if err := d.acquire(ctx, x); err != nil {
 		return nil, err
 	}
@@ -68,6 +81,22 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		return conn, nil
 	}
 	return &countedConn{Conn: conn, release: d.release}, nil
+}
+
+// permit refuses a host that no answer of DNS could make good.
+func (d *dialer) permit(x *exchange, address string) error {
+	if d.checkHost == nil {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if err := d.checkHost(host); err != nil {
+		x.enter(stepResolve) // the request itself could be sent
+		return err
+	}
+	return nil
 }
 
 func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {

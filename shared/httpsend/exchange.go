@@ -39,7 +39,14 @@ type exchange struct {
 	step   step
 	since  time.Time // when it was entered
 	timing webhook.Timing
+	dials  int
 }
+
+// maxDials is how many connections are opened for one request. One is the
+// rule, a second when a receiver gave up an idle connection. Transport itself
+// knows no bound: a receiver that says GOAWAY to every new HTTP/2 connection
+// would have some hundred a second.
+const maxDials = 3
 
 type exchangeKey struct{}
 
@@ -50,7 +57,7 @@ func newExchange(ctx context.Context, now time.Time) *exchange {
 	x.deadline, _ = ctx.Deadline()
 	x.trace = httptrace.ClientTrace{
 		GotConn:              x.gotConn,
-		WroteRequest:         func(httptrace.WroteRequestInfo) { x.enter(stepAwait) },
+		WroteRequest:         x.wroteRequest,
 		GotFirstResponseByte: func() { x.enter(stepHead) },
 	}
 	return x
@@ -99,6 +106,22 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	if info.Reused {
 		x.timing.DNS, x.timing.Connect, x.timing.TLS = 0, 0, 0
 	}
+}
+
+// wroteRequest moves on only if all was written: HTTP/2 calls it at the end of
+// a write that was given up, too.
+func (x *exchange) wroteRequest(info httptrace.WroteRequestInfo) {
+	if info.Err == nil {
+		x.enter(stepAwait)
+	}
+}
+
+// mayDial counts the connections opened for the request.
+func (x *exchange) mayDial() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.dials++
+	return x.dials <= maxDials
 }
 
 func (x *exchange) reached() step {

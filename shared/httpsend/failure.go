@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -42,13 +41,17 @@ func ended(ctx context.Context, now time.Time) bool {
 }
 
 // timedOut says at which step the time ran out. Waiting for a socket is our
-// own fault, so it is no timeout of the receiver's.
+// own fault, so it is no timeout of the receiver's; name servers that do not
+// answer are no different from those that answer with an error.
 func timedOut(at step, limit time.Duration) webhook.Result {
 	if at == stepSocket {
 		return failed(webhook.FailureOurs, "EMFILE", "no free connection on our side")
 	}
+	within := " within " + limit.Round(time.Millisecond).String()
+	if at == stepResolve {
+		return failed(webhook.FailureDNS, "EAI_AGAIN", "no address from DNS"+within)
+	}
 	missing := map[step]string{
-		stepResolve:   "no address from DNS",
 		stepConnect:   "no connection",
 		stepHandshake: "no TLS handshake",
 		stepSend:      "the request was not taken",
@@ -58,7 +61,7 @@ func timedOut(at step, limit time.Duration) webhook.Result {
 	if missing == "" {
 		missing = "no answer"
 	}
-	return failed(webhook.FailureTimeout, "ETIMEDOUT", fmt.Sprintf("%s within %s", missing, limit.Round(time.Millisecond)))
+	return failed(webhook.FailureTimeout, "ETIMEDOUT", missing+within)
 }
 
 // explain names an error that is neither a timeout of ours nor a cancellation.
@@ -70,6 +73,10 @@ func explain(err error) webhook.Result {
 	switch {
 	case errors.Is(err, ErrRefusedAddress):
 		return failed(webhook.FailureRefusedAddress, "", ErrRefusedAddress.Error())
+	case errors.Is(err, ErrRefusedPort):
+		return failed(webhook.FailureRefusedAddress, "", ErrRefusedPort.Error())
+	case errors.Is(err, errTurnedAway):
+		return failed(webhook.FailureReset, "ECONNRESET", "the receiver took no request on the connections it accepted")
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return failed(webhook.FailureDNS, "ENOTFOUND", "the host has no address")
 	case errors.As(err, &dns):
@@ -165,6 +172,8 @@ func explainTLS(err error) webhook.Result {
 		code, detail = "CERT_REJECTED", "the certificate is not valid for a server"
 	case errors.As(err, &record):
 		detail = "the port does not speak TLS"
+	case strings.Contains(err.Error(), "protocol version"): // their alert, or our refusal of their choice
+		detail = "the receiver speaks no TLS of version 1.2 or newer"
 	}
 	return failed(webhook.FailureTLS, code, detail)
 }
