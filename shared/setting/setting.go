@@ -32,12 +32,18 @@ const (
 	Rate        = "JOBHOOK_RATE"              // requests a second to the API of a key, or of an account's keys together; api.Config says what holds when left out
 	CORSOrigins = "JOBHOOK_CORS_ORIGINS"      // whose pages may call the API from a browser, with commas between; none when left out
 	Attributes  = "JOBHOOK_JOB_ATTRIBUTES"    // how the jobs table calls what Jobhook needs, see dispatch.ParseAttributes
+	NoticesTo   = "JOBHOOK_NOTICES_TOPIC"     // ARN of the SNS topic that hears of failing, disabled and recovered endpoints; none when left out
+	Operator    = "JOBHOOK_OPERATOR_ACCOUNT"  // account whose endpoints may subscribe to what happens to those of all; none when left out
+	DisableIn   = "JOBHOOK_DISABLE_AFTER"     // how long an endpoint fails until it is disabled, such as 120h, or never, or 0; 120h when left out
 	Stage       = "JOBHOOK_STAGE"             // dimension of the metrics
 	LogLevel    = "JOBHOOK_LOG_LEVEL"         // debug, info, warn or error; info when left out
 	Private     = "JOBHOOK_ALLOW_PRIVATE"     // "true" lets webhooks go to private addresses: for tests on one machine
 	defaultTTL  = 30 * 24 * time.Hour         // of Retention
 	example     = "https://hooks.example.com" // in messages
 )
+
+// Never is a value of DisableIn. 0 says the same.
+const Never = "never"
 
 // Lanes of deliver.
 const (
@@ -101,6 +107,36 @@ func (r *Reader) Lasts(name string, otherwise time.Duration) time.Duration {
 		r.wrong = append(r.wrong, fmt.Errorf("%s is %.40q; write a duration of at least 1h, such as 720h", name, value))
 	}
 	return d
+}
+
+// DisableAfter returns how long an endpoint fails until it is disabled: 0, which
+// stands for the default, when it is not set, and less than 0 for never.
+func (r *Reader) DisableAfter() time.Duration {
+	d, err := ParseDisableAfter(r.getenv(DisableIn))
+	if err != nil {
+		r.wrong = append(r.wrong, fmt.Errorf("%s %w", DisableIn, err))
+	}
+	return d
+}
+
+// ParseDisableAfter reads how long an endpoint fails until it is disabled: a
+// duration of at least an hour; Never or 0, for which it returns less than 0; or
+// nothing, 0. Its error goes on after the name of the setting.
+func ParseDisableAfter(text string) (time.Duration, error) {
+	switch text {
+	case "":
+		return 0, nil
+	case Never:
+		return -1, nil
+	}
+	switch d, err := time.ParseDuration(text); {
+	case err == nil && d == 0:
+		return -1, nil
+	case err != nil || d < time.Hour:
+		return 0, fmt.Errorf("is %.40q; write a duration of at least 1h, such as 120h, or %s", text, Never)
+	default:
+		return d, nil
+	}
 }
 
 // Count returns a variable that is a whole number of at least 0; 0 when it is

@@ -47,6 +47,21 @@ func TestWhatIsSetIsRead(t *testing.T) {
 	}
 }
 
+func TestEndpointsAreDisabledAfterADurationOrNever(t *testing.T) {
+	for value, want := range map[string]time.Duration{"": 0, "1h": time.Hour, "48h": 48 * time.Hour, "never": -1, "0": -1, "0s": -1} {
+		r := reader(map[string]string{DisableIn: value})
+		if got := r.DisableAfter(); got != want || r.Err() != nil {
+			t.Errorf("%q: got %s, %v, want %s", value, got, r.Err(), want)
+		}
+	}
+	for _, value := range []string{"59m", "-1h", "-1ns", "-1", "5 days", "Never", "never "} {
+		r := reader(map[string]string{DisableIn: value})
+		if r.DisableAfter(); r.Err() == nil || !strings.Contains(r.Err().Error(), DisableIn+` is "`+value+`"; write a duration of at least 1h`) {
+			t.Errorf("%q: got %v", value, r.Err())
+		}
+	}
+}
+
 func TestARateIsAWholeNumber(t *testing.T) {
 	for value, want := range map[string]int{"": 0, "0": 0, "50": 50} {
 		r := reader(map[string]string{Rate: value})
