@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/jobhook/jobhook/functions/internal/deadline"
-	"github.com/jobhook/jobhook/shared/format"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -23,52 +22,62 @@ type answer struct {
 	result  webhook.Result
 	timing  webhook.Timing
 	started time.Time
+	ended   time.Time // waits are counted from here
 }
 
 // attempt sends the webhook once and does what its outcome says.
-func (h *Handler) attempt(b *batch, m events.SQSMessage, w webhook.Work) error {
-	f, ok := format.Lookup(w.Delivery.Target.Format)
-	if !ok {
-		return h.end(b.ctx, w.Delivery, unsent(w.Delivery), fmt.Sprintf("the format %q is unknown", w.Delivery.Target.Format))
+func (h *Handler) attempt(b *batch, t *task) error {
+	defer t.leads.open()
+	t.follows.wait()
+	p, why := h.Traffic.enter(b.send, t.lane())
+	if why != entered {
+		return h.busy(b, t, why)
 	}
-	policy := f.Policy.With(w.Endpoint.Policy)
-	if !deadline.Allows(b.send, policy.Timeout) {
-		return h.tooLate(b, m, w.Delivery)
+	defer p.leave(0)
+	if !deadline.Allows(b.send, t.policy.Timeout) {
+		return h.tooLate(b, t.m, t.w.Delivery)
 	}
-	if over, err := h.overtaken(b.ctx, w.Delivery, policy); over || err != nil {
+	if over, err := h.overtaken(b.ctx, t.w.Delivery, t.policy); over || err != nil {
 		return err
 	}
-	claimed, err := h.claim(b.ctx, w.Delivery, policy)
+	if held, err := h.claimProbes(b, t); held || err != nil {
+		return err
+	}
+	claimed, err := h.claim(b.ctx, t.w.Delivery, t.policy)
 	if errors.Is(err, webhook.ErrStale) {
 		return nil // somebody else attends to it
 	}
 	if err != nil {
-		return fmt.Errorf("delivery %s: claim: %w", w.Delivery.ID, err)
+		return fmt.Errorf("delivery %s: claim: %w", t.w.Delivery.ID, err)
 	}
-	w.Delivery = claimed
-	if !deadline.Allows(b.send, policy.Timeout) {
-		return h.tooLate(b, m, w.Delivery) // claiming it took long
+	t.w.Delivery = claimed
+	if !deadline.Allows(b.send, t.policy.Timeout) {
+		return h.tooLate(b, t.m, t.w.Delivery) // claiming it took long
 	}
-	if w.Delivery.Attempts+w.Delivery.Postponed == 0 {
-		w.Delivery.Deadline = policy.Deadline(h.now()) // it may have been held for long
+	if t.w.Delivery.Attempts+t.w.Delivery.Postponed == 0 {
+		t.w.Delivery.Deadline = t.policy.Deadline(h.now()) // it may have been held for long
 	}
-	a := h.send(b.send, w, f, policy)
+	a := h.send(b.send, t)
+	a.ended = h.now()
 	if deadline.Over(b.send) && a.result.Failure != "" {
-		return h.cutOff(b, m, w.Delivery)
+		return h.cutOff(b, t.m, t.w.Delivery)
 	}
-	return h.conclusion(b, m, w, a, policy)
+	if a.result.Failure != webhook.FailureOurs {
+		p.leave(a.timing.Total)
+	}
+	return h.conclusion(b, t, a)
 }
 
 // conclusion does what the outcome of an attempt that was made says: it is
 // recorded even if we are being stopped.
-func (h *Handler) conclusion(b *batch, m events.SQSMessage, w webhook.Work, a answer, policy webhook.Policy) error {
+func (h *Handler) conclusion(b *batch, t *task, a answer) error {
 	if a.result.Failure == webhook.FailureOurs {
-		return h.postpone(b.record, m, w.Delivery, a.result)
+		return h.postpone(b.record, t.m, t.w.Delivery, a.result)
 	}
-	o := policy.Outcome(w.Delivery, a.result, h.now(), h.jitter())
-	b.stats.count(w.Delivery, a, o)
-	err := h.settle(b, m, w, a, o, policy)
-	h.watch(b.record, w, o)
+	o := t.policy.Outcome(t.w.Delivery, a.result, a.ended, h.jitter())
+	b.stats.count(t.w.Delivery, a, o)
+	err := h.settle(b, t, a, o)
+	h.learn(b, t, a, o)
 	return err
 }
 
@@ -100,10 +109,12 @@ func (h *Handler) overtaken(ctx context.Context, d webhook.Delivery, p webhook.P
 
 const supersededReason = "a newer progress event of the same job made a retry pointless"
 
-// claim takes the lease of every attempt but a first one from the queue, which
-// its message alone protects: visibility outlasts the request.
+// claim takes the lease of every attempt but a first one in the first lane, which
+// its message alone protects: visibility outlasts the request. A delivery that is
+// due has been rung for again, or will be, and one in the retry lane may have left
+// a message in the first.
 func (h *Handler) claim(ctx context.Context, d webhook.Delivery, p webhook.Policy) (webhook.Delivery, error) {
-	if d.FirstAttempt() && d.State == webhook.StateQueued {
+	if h.Retry != nil && d.FirstAttempt() && d.State == webhook.StateQueued && d.DueAt.IsZero() {
 		return d, nil
 	}
 	next := d
@@ -113,23 +124,39 @@ func (h *Handler) claim(ctx context.Context, d webhook.Delivery, p webhook.Polic
 }
 
 // send renders, signs and posts the event.
-func (h *Handler) send(ctx context.Context, w webhook.Work, f format.Format, p webhook.Policy) answer {
+func (h *Handler) send(ctx context.Context, t *task) answer {
 	a := answer{started: h.now()}
-	body, err := f.Encode(w.Event, h.PublicURL)
+	body, err := t.format.Encode(t.w.Event, h.PublicURL)
 	if err != nil {
 		a.result = unsendable("the body could not be written: " + err.Error())
 		return a
 	}
 	header := make(http.Header, 5)
-	if err := webhook.Sign(header, w.Secrets, w.Event.ID, a.started, body.Bytes); err != nil {
+	if err := webhook.Sign(header, t.w.Secrets, t.w.Event.ID, a.started, body.Bytes); err != nil {
 		a.result = unsendable("the body could not be signed: " + err.Error())
 		return a
 	}
-	w.Event.Trace().SetHeader(header)
-	a.result, a.timing = h.Sender.Post(ctx, webhook.Request{
-		URL: w.URL(), ContentType: body.ContentType, Header: header, Body: body.Bytes, Timeout: p.Timeout,
+	t.w.Event.Trace().SetHeader(header)
+	addOwn(header, t.w.Endpoint.Headers)
+	a.result, a.timing = h.Sender.Post(t.leads.watch(ctx), webhook.Request{
+		URL: t.w.URL(), ContentType: body.ContentType, Header: header, Body: body.Bytes, Timeout: t.policy.Timeout,
 	})
 	return a
+}
+
+// addOwn adds an endpoint's own headers. They are checked once more: what the
+// store holds may be older than the rules, and none may take the place of a
+// signature or frame the request anew.
+func addOwn(header http.Header, own []webhook.Header) {
+	for _, x := range own {
+		checked, _, err := webhook.CheckHeaders([]webhook.Header{x})
+		if err != nil {
+			continue
+		}
+		if name := checked[0].Name; header[name] == nil {
+			header[name] = []string{x.Value}
+		}
+	}
 }
 
 func unsendable(why string) webhook.Result {
@@ -137,10 +164,10 @@ func unsendable(why string) webhook.Result {
 }
 
 // settle records the attempt with its outcome, then sees to the next one.
-func (h *Handler) settle(b *batch, m events.SQSMessage, w webhook.Work, a answer, o webhook.Outcome, p webhook.Policy) error {
-	ctx := b.record
+func (h *Handler) settle(b *batch, t *task, a answer, o webhook.Outcome) error {
+	ctx, w := b.record, t.w
 	h.sideEffects(ctx, w, o)
-	next := h.next(ctx, w.Delivery, a, o, p)
+	next := h.next(ctx, w.Delivery, a, o, t.policy)
 	b.measure(w, a, o, next)
 	h.logFailure(ctx, w, a, o, next)
 	err := h.record(ctx, w.Delivery, next, attemptOf(w, a, o, next))
@@ -153,7 +180,7 @@ func (h *Handler) settle(b *batch, m events.SQSMessage, w webhook.Work, a answer
 	case next.State != webhook.StateWaiting || !next.DueAt.IsZero():
 		return nil
 	}
-	return h.again(ctx, m, next, o.After)
+	return h.again(ctx, t.m, next, o.After)
 }
 
 // recordTries and recordPause are how often, and how far apart, the outcome of
@@ -200,15 +227,13 @@ func (h *Handler) sideEffects(ctx context.Context, w webhook.Work, o webhook.Out
 		}
 	}
 	if o.Disable && w.HasEndpoint {
-		if err := h.Store.Disable(ctx, w.Delivery.Account, w.Endpoint.ID, w.URL(), o.Reason); err != nil {
-			h.log().ErrorContext(ctx, "disable.lost", "endpoint", w.Endpoint.ID, "error", err)
-		}
+		h.disable(ctx, w, w.Health, o.Reason)
 	}
 }
 
 // next is the delivery's row after the attempt.
 func (h *Handler) next(ctx context.Context, d webhook.Delivery, a answer, o webhook.Outcome, p webhook.Policy) webhook.Delivery {
-	now, next := h.now(), d
+	now, next := a.ended, d
 	next.State, next.Reason, next.UpdatedAt = o.State(), o.Reason, now
 	next.LeaseUntil, next.NextAt, next.DueAt = time.Time{}, time.Time{}, time.Time{}
 	next.LastStatus, next.LastFailure = a.result.Status, string(a.result.Failure)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -33,6 +34,8 @@ type batch struct {
 	record context.Context // ends like ctx, but not when we are being stopped
 	stats  *tally
 	line   *metrics.Line
+	errs   []error        // one for each message
+	wait   sync.WaitGroup // for what runs
 }
 
 // begin divides the time. Its second value gives up what it holds.

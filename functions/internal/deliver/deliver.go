@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -38,12 +37,22 @@ type Store interface {
 	Overtaken(ctx context.Context, d webhook.Delivery) (bool, error)
 	// Silence keeps everybody from calling the exact URL until then.
 	Silence(ctx context.Context, url string, until time.Time) error
-	// Disable disables an endpoint, with the reason, if its URL is still url.
-	Disable(ctx context.Context, account, endpoint, url, reason string) error
+	// Disable disables an endpoint, with the reason, if its URL is still url,
+	// and keeps the notices to be told. One that is not enabled stays as it is.
+	Disable(ctx context.Context, account, endpoint, url, reason string, told ...webhook.Notice) error
 	// AddStats adds to the hourly statistics. Losing some in a crash is allowed.
 	AddStats(ctx context.Context, stats []webhook.Stats) error
-	// SetHealth records that an endpoint's health changed.
-	SetHealth(ctx context.Context, account string, h webhook.Health) error
+	// SetHealth replaces what is known of an endpoint, next.Version being
+	// read.Version + 1, and keeps the notices to be told in the same write. It
+	// returns ErrStale when it has changed since, ErrNotFound when the endpoint is gone.
+	SetHealth(ctx context.Context, account string, read, next webhook.Health, told ...webhook.Notice) error
+	// HealthOf reads what is known of an endpoint, from no memory; ErrNotFound
+	// when it is gone.
+	HealthOf(ctx context.Context, account, endpoint string) (webhook.Health, error)
+	// SetHost replaces what is known of a host; ErrStale when it has changed since.
+	SetHost(ctx context.Context, read, next webhook.HostHealth) error
+	// Lease grants up to n attempts of an endpoint that may have rate a second.
+	Lease(ctx context.Context, account, endpoint string, rate, n int) (granted int, err error)
 }
 
 // Queue is the queue that a batch came from.
@@ -70,11 +79,13 @@ type Handler struct {
 	Queue     Queue
 	Retry     RetryQueue // nil when the batch comes from the retry queue itself
 	Sender    Sender
-	PublicURL string // begins the links of the standard format
-	Health    *HealthLog
+	PublicURL string              // begins the links of the standard format
+	Health    *HealthLog          // nil: nothing is learned of endpoints and hosts
+	Rules     webhook.HealthRules // the numbers behind what is learned
+	Traffic   *Traffic            // of the process, which both lanes share; nil: no bound on attempts in flight
 	Metrics   *metrics.Emitter    // one line per batch; nil: none
 	Crew      *crew.Crew          // runs the attempts; nil: a goroutine each
-	Now       func() time.Time    // nil is time.Now
+	Now       func() time.Time    // nil is the wall clock
 	Jitter    func() float64      // in [0, 1); nil is random
 	Pause     func(time.Duration) // between tries to record; nil is time.Sleep
 	Log       *slog.Logger        // nil is slog.Default
@@ -94,25 +105,16 @@ func (h *Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEven
 	b, end := h.begin(ctx)
 	defer end()
 	works, errs := h.load(b.ctx, e.Records)
-	var wait sync.WaitGroup
-	for i := range e.Records {
-		if errs[i] != nil || works[i].Delivery.ID == "" {
-			continue
-		}
-		wait.Add(1)
-		h.Crew.Go(func() {
-			defer wait.Done()
-			errs[i] = h.guarded(b, e.Records[i], works[i])
-		})
-	}
-	wait.Wait()
+	b.errs = errs
+	h.attend(b, e.Records, works)
+	b.wait.Wait()
 	h.conclude(ctx, b, errs)
 	return h.report(ctx, e.Records, errs), nil
 }
 
 // load reads the rows that the messages ring for. A message that cannot be
 // understood fails, and so ends among the dead letters; one whose delivery is
-// gone needs nothing more.
+// gone, or that another message of the batch rings for, needs nothing more.
 func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]webhook.Work, []error) {
 	works, errs := make([]webhook.Work, len(messages)), make([]error, len(messages))
 	bells, refs := make([]webhook.Doorbell, len(messages)), make([]webhook.Ref, 0, len(messages))
@@ -122,7 +124,7 @@ func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]web
 		}
 	}
 	loaded, err := h.Store.Load(ctx, refs)
-	next := 0
+	next, attended := 0, make(map[webhook.Ref]bool, len(refs))
 	for i := range messages {
 		switch {
 		case errs[i] != nil:
@@ -131,6 +133,11 @@ func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]web
 		default:
 			works[i], errs[i] = h.answering(ctx, bells[i], loaded[next])
 			next++
+			if ref := bells[i].Ref(); !attended[ref] {
+				attended[ref] = works[i].Delivery.ID != ""
+			} else {
+				works[i], errs[i] = webhook.Work{}, nil
+			}
 		}
 	}
 	return works, errs
@@ -151,98 +158,6 @@ func (h *Handler) answering(ctx context.Context, bell webhook.Doorbell, w webhoo
 	return w, nil
 }
 
-// guarded turns a panic over one message into its error.
-func (h *Handler) guarded(b *batch, m events.SQSMessage, w webhook.Work) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("delivery %s: panic: %v", w.Delivery.ID, p)
-		}
-	}()
-	return h.attend(b, m, w)
-}
-
-// attend does what the row asks for now: nothing yet, hold, or an attempt.
-func (h *Handler) attend(b *batch, m events.SQSMessage, w webhook.Work) error {
-	ctx, now, d := b.ctx, h.now(), w.Delivery
-	switch {
-	case d.InFlight(now):
-		return h.notYet(ctx, m, d, d.LeaseUntil.Sub(now))
-	case !d.ExpiresAt.IsZero() && !d.ExpiresAt.After(now):
-		return h.end(ctx, d, unsent(d), "expired before it could be sent")
-	case w.HasEndpoint && w.Endpoint.Status != webhook.EndpointEnabled:
-		return h.hold(b, w, time.Time{}, fmt.Sprintf("the endpoint is %s: %s", w.Endpoint.Status, w.Endpoint.StatusReason))
-	case d.Target.Endpoint != "" && !w.HasEndpoint:
-		return h.end(ctx, d, unsent(d), "the endpoint was deleted")
-	case w.SilentUntil.After(now):
-		return h.hold(b, w, w.SilentUntil, "silent: a call of this URL timed out; nobody calls it until "+w.SilentUntil.UTC().Format(time.RFC3339))
-	case d.NextAt.After(now):
-		return h.notYet(ctx, m, d, d.NextAt.Sub(now))
-	}
-	return h.attempt(b, m, w)
-}
-
-// unsent is the end of a delivery that can be sent no more: declined means
-// that it never was.
-func unsent(d webhook.Delivery) webhook.State {
-	if d.FirstAttempt() {
-		return webhook.StateDeclined
-	}
-	return webhook.StateDead
-}
-
-// notYet keeps the message back until it is due. What is due later than a
-// message may be hidden has been parked, and sweep will ring for it.
-func (h *Handler) notYet(ctx context.Context, m events.SQSMessage, d webhook.Delivery, wait time.Duration) error {
-	if wait > MaxHide && !d.DueAt.IsZero() {
-		return nil
-	}
-	wait = min(wait, MaxHide)
-	if err := h.Queue.Hide(ctx, m.ReceiptHandle, wait); err != nil {
-		return fmt.Errorf("hide for %s: %w", wait, err)
-	}
-	return errStay
-}
-
-// hold parks the delivery until the target may be called again: until then, or
-// until sweep finds the reason gone.
-func (h *Handler) hold(b *batch, w webhook.Work, until time.Time, why string) error {
-	next := w.Delivery
-	next.State, next.Reason, next.DueAt = webhook.StateHeld, why, until
-	if until.After(next.NextAt) {
-		next.NextAt = until
-	}
-	if !until.IsZero() {
-		next.DueAt = next.NextAt
-	}
-	err := h.write(b.ctx, w.Delivery, next, nil)
-	if err == nil {
-		b.line.Count(metrics.Held, 1)
-	}
-	return err
-}
-
-// end gives the delivery a final state without an attempt.
-func (h *Handler) end(ctx context.Context, d webhook.Delivery, s webhook.State, why string) error {
-	next := d
-	next.State, next.Reason, next.NextAt, next.DueAt = s, why, time.Time{}, time.Time{}
-	return h.write(ctx, d, keepDelivered(next), nil)
-}
-
-// write records the next row. Losing the race for it is no failure: whoever
-// won it has rung, or will.
-func (h *Handler) write(ctx context.Context, read, next webhook.Delivery, a *webhook.Attempt) error {
-	next.UpdatedAt = h.now()
-	err := h.Store.Record(ctx, read, next, a)
-	if errors.Is(err, webhook.ErrStale) {
-		h.log().InfoContext(ctx, "delivery.raced", "delivery", read.ID, "state", next.State)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("delivery %s: record %s: %w", read.ID, next.State, err)
-	}
-	return nil
-}
-
 // report lists the messages that stay, and logs why unless they only wait.
 func (h *Handler) report(ctx context.Context, messages []events.SQSMessage, errs []error) events.SQSEventResponse {
 	var r events.SQSEventResponse
@@ -260,7 +175,7 @@ func (h *Handler) report(ctx context.Context, messages []events.SQSMessage, errs
 
 func (h *Handler) now() time.Time {
 	if h.Now == nil {
-		return time.Now()
+		return wallTime()
 	}
 	return h.Now()
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
+	"github.com/jobhook/jobhook/functions/internal/sweep"
 	"github.com/jobhook/jobhook/functions/internal/world"
 	"github.com/jobhook/jobhook/functions/internal/worldtest"
 	"github.com/jobhook/jobhook/shared/sqlite"
@@ -200,7 +201,7 @@ func TestAPausedEndpointHoldsWithoutSpendingAnAttempt(t *testing.T) {
 	if len(w.sender.sent) != 0 || d.Attempts != 0 || len(answer.BatchItemFailures) != 0 {
 		t.Errorf("%d requests, %d attempts, %d failures; want none", len(w.sender.sent), d.Attempts, len(answer.BatchItemFailures))
 	}
-	if !strings.Contains(d.Reason, "maintenance") {
+	if d.Reason != "paused: maintenance" {
 		t.Errorf("reason %q, want the pause's", d.Reason)
 	}
 }
@@ -211,9 +212,8 @@ func TestAHoldWrittenJustAfterAResumeIsReleased(t *testing.T) {
 	w.store.afterLoad = func() { w.setStatus(t, "ep_standard", webhook.EndpointEnabled, "") }
 	w.ring(t, standard)
 	w.want(t, standard, webhook.StateHeld)
-	bells, err := w.store.Release(t.Context(), w.clock(), w.clock().Add(time.Minute), 10)
-	if err != nil || len(bells) != 1 {
-		t.Fatalf("released %v, %v; want the delivery that was held from a stale read", bells, err)
+	if bells := w.sweep(t); len(bells) != 1 {
+		t.Fatalf("released %v; want the delivery that was held from a stale read", bells)
 	}
 	w.ring(t, standard)
 	w.want(t, standard, webhook.StateDelivered)
@@ -322,6 +322,15 @@ func TestADoorbellOfAnOlderGenerationIsDropped(t *testing.T) {
 	}
 }
 
+func TestADeliveryThatTwoMessagesOfABatchRingForIsSentOnce(t *testing.T) {
+	w := newWorld(t)
+	answer := w.handle(t, w.handler(w.retry), batchOf(standard, standard, standard))
+	if len(answer.BatchItemFailures) != 0 || len(w.sender.sent) != 1 {
+		t.Errorf("%d failures, %d requests; want 0, 1", len(answer.BatchItemFailures), len(w.sender.sent))
+	}
+	w.want(t, standard, webhook.StateDelivered)
+}
+
 func TestAFailingStoreKeepsTheMessage(t *testing.T) {
 	w := newWorld(t)
 	w.store.recordErr = errors.New("throttled")
@@ -391,6 +400,16 @@ func TestAnExpiredDeliveryIsDeclined(t *testing.T) {
 	if len(w.sender.sent) != 0 {
 		t.Error("an expired delivery was sent")
 	}
+}
+
+func TestAResentDeliveryThatWasNeverSentIsDeclinedWhenItExpires(t *testing.T) {
+	w := newWorld(t)
+	w.setStatus(t, "ep_standard", webhook.EndpointPaused, "by its owner")
+	w.ring(t, standard)
+	w.resend(t, standard)
+	w.now = w.now.Add(dispatch.DefaultRetention + time.Second)
+	w.ringGeneration(t, standard, 2)
+	w.want(t, standard, webhook.StateDeclined)
 }
 
 func TestADeliveryWhoseEndpointWasDeletedEnds(t *testing.T) {
@@ -504,19 +523,20 @@ type scripted struct {
 	sent   []webhook.Request
 	answer func(webhook.Request) webhook.Result
 	hangs  bool // until its context ends
+	took   time.Duration
 }
 
 func (s *scripted) Post(ctx context.Context, r webhook.Request) (webhook.Result, webhook.Timing) {
 	s.mu.Lock()
 	s.sent = append(s.sent, r)
-	answer, hangs := s.answer, s.hangs
+	answer, hangs, took := s.answer, s.hangs, s.took
 	s.mu.Unlock()
 	switch {
 	case hangs:
 		<-ctx.Done()
 		return webhook.Result{Failure: webhook.FailureReset, Code: "ECANCELED"}, webhook.Timing{}
 	case answer == nil:
-		return ok, webhook.Timing{Total: 300 * time.Millisecond}
+		return ok, webhook.Timing{Total: max(took, 300*time.Millisecond)}
 	}
 	return answer(r), webhook.Timing{Total: time.Second}
 }
@@ -567,6 +587,31 @@ type faultyStore struct {
 	overtaken error
 	afterLoad func()
 	barrier   func()
+	setHealth func(write func() error) error // nil writes
+	disable   error
+	lease     func(endpoint string, rate, n int) (int, error) // nil asks the store
+}
+
+func (f *faultyStore) SetHealth(ctx context.Context, account string, read, next webhook.Health, told ...webhook.Notice) error {
+	write := func() error { return f.Store.SetHealth(ctx, account, read, next, told...) }
+	if f.setHealth != nil {
+		return f.setHealth(write)
+	}
+	return write()
+}
+
+func (f *faultyStore) Disable(ctx context.Context, account, endpoint, url, reason string, told ...webhook.Notice) error {
+	if f.disable != nil {
+		return f.disable
+	}
+	return f.Store.Disable(ctx, account, endpoint, url, reason, told...)
+}
+
+func (f *faultyStore) Lease(ctx context.Context, account, endpoint string, rate, n int) (int, error) {
+	if f.lease != nil {
+		return f.lease(endpoint, rate, n)
+	}
+	return f.Store.Lease(ctx, account, endpoint, rate, n)
 }
 
 func (f *faultyStore) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, error) {
@@ -618,6 +663,8 @@ type testWorld struct {
 	retry  *bells
 	first  *bells
 	watch  *deliver.HealthLog
+	rules  webhook.HealthRules
+	busy   *deliver.Traffic
 }
 
 // newWorld is the world of the fixtures with all its changes dispatched.
@@ -669,7 +716,7 @@ func (w *testWorld) dispatchTwin(t *testing.T, fixture, id, twin string) string 
 
 func (w *testWorld) handler(retry deliver.RetryQueue) *deliver.Handler {
 	return &deliver.Handler{
-		Store: w.store, Queue: w.queue, Retry: retry, Sender: w.sender, Health: w.watch,
+		Store: w.store, Queue: w.queue, Retry: retry, Sender: w.sender, Health: w.watch, Rules: w.rules, Traffic: w.busy,
 		Now: w.clock, Jitter: func() float64 { return 0 }, Pause: func(time.Duration) {}, Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -768,6 +815,17 @@ func (w *testWorld) resend(t *testing.T, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// sweep runs sweep once and returns what it rang for.
+func (w *testWorld) sweep(t *testing.T) []webhook.Doorbell {
+	t.Helper()
+	var rung bells
+	h := &sweep.Handler{Store: w.store, Queue: &rung, Horizon: time.Second, Now: w.clock, Log: slog.New(slog.DiscardHandler)}
+	if err := h.Handle(t.Context(), events.EventBridgeEvent{}); err != nil {
+		t.Fatal(err)
+	}
+	return rung.rung
 }
 
 func (w *testWorld) health(t *testing.T) webhook.HealthState {

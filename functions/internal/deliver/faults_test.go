@@ -292,8 +292,8 @@ func (s besideStore) Silence(ctx context.Context, url string, until time.Time) e
 	return errors.Join(s.hang(ctx, "silence"), s.faultyStore.Silence(ctx, url, until))
 }
 
-func (s besideStore) Disable(ctx context.Context, account, endpoint, url, reason string) error {
-	return errors.Join(s.hang(ctx, "disable"), s.faultyStore.Disable(ctx, account, endpoint, url, reason))
+func (s besideStore) Disable(ctx context.Context, account, endpoint, url, reason string, told ...webhook.Notice) error {
+	return errors.Join(s.hang(ctx, "disable"), s.faultyStore.Disable(ctx, account, endpoint, url, reason, told...))
 }
 
 func (s besideStore) Overtaken(ctx context.Context, d webhook.Delivery) (bool, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/metrics"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -70,9 +71,7 @@ func TestAHeldDeliveryIsNoFirstAttemptThatLags(t *testing.T) {
 	w.setStatus(t, "ep_standard", webhook.EndpointPaused, "maintenance")
 	w.ring(t, standard)
 	w.setStatus(t, "ep_standard", webhook.EndpointEnabled, "")
-	if _, err := w.store.Release(t.Context(), w.now, w.now.Add(time.Minute), 10); err != nil {
-		t.Fatal(err)
-	}
+	w.sweep(t)
 	var out bytes.Buffer
 	h := w.handler(nil)
 	h.Metrics = metrics.New(&out, "test", "deliver-retry")
@@ -81,4 +80,41 @@ func TestAHeldDeliveryIsNoFirstAttemptThatLags(t *testing.T) {
 	if strings.Contains(out.String(), metrics.FirstAttemptLag) || !strings.Contains(out.String(), metrics.EndpointLatency) {
 		t.Errorf("line %s, want latency and no lag", out.String())
 	}
+}
+
+func TestCircuitsAndWhatIsLeftToTheRetryQueueAreCounted(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *testWorld) {
+		var out bytes.Buffer
+		count := func(h *deliver.Handler) *deliver.Handler {
+			out.Reset()
+			h.Metrics = metrics.New(&out, "test", "deliver")
+			return h
+		}
+		told := func(metric string) {
+			t.Helper()
+			if !strings.Contains(out.String(), `"`+metric+`":1`) {
+				t.Errorf("line %s, want %s", out.String(), metric)
+			}
+		}
+		w.rules.TripAfter = 1
+		w.sender.answer = status(500)
+		w.handle(t, count(w.handler(nil)), batchOf(standard))
+		told(metrics.Tripped)
+		w.now = w.now.Add(time.Minute)
+		w.handle(t, count(w.handler(nil)), batchOf(standard))
+		told(metrics.Probes)
+		w.rules.HostAccounts = 1
+		w.refuseAll()
+		for range 5 {
+			w.handle(t, count(w.handler(w.retry)), batchOf(serpWow))
+			w.now = w.now.Add(5 * time.Minute)
+		}
+		told(metrics.HostsTripped)
+		w.busy = &deliver.Traffic{}
+		w.sender.answer, w.sender.took = nil, time.Minute
+		w.now = w.now.Add(24 * time.Hour)
+		w.handle(t, w.handler(nil), batchOf(hkubeResult))
+		w.handle(t, count(w.handler(w.retry)), batchOf(progressOld))
+		told(metrics.Diverted)
+	})
 }

@@ -17,8 +17,8 @@ const maxTrial = 25 * time.Second
 
 // Trial is a test webhook and what came of it.
 type Trial struct {
-	Request   webhook.Request
-	Result    webhook.Result // as much of it as an attempt's record keeps
+	Request   webhook.Request // with the endpoint's own headers, which may hold credentials
+	Result    webhook.Result  // as much of it as an attempt's record keeps
 	Timing    webhook.Timing
 	Delivered bool // by the endpoint's policy
 }
@@ -47,6 +47,7 @@ func Try(ctx context.Context, sender Sender, e webhook.Endpoint, publicURL strin
 		t.Result = unsendable("the body could not be signed: " + err.Error())
 		return t
 	}
+	addOwn(t.Request.Header, e.Headers)
 	t.Result, t.Timing = sender.Post(ctx, t.Request)
 	t.Delivered = t.Result.Failure == "" && policy.Success.Accepts(t.Result.Status)
 	t.Result = t.Result.Trim(false)

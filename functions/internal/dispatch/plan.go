@@ -102,7 +102,7 @@ func (p planner) fanOut(c job.Change, list []webhook.Event, endpoints []webhook.
 
 // namesURL tells whether the job itself says where its webhooks go.
 func namesURL(j job.Job) bool {
-	for _, t := range webhook.Subscribable() {
+	for _, t := range webhook.OfJobs() {
 		if _, _, ok := format.JobURL(j, t); ok {
 			return true
 		}

@@ -56,8 +56,8 @@ type Lane struct {
 	Name        string
 	Queue       Queue
 	Handler     Deliverer
-	MaxBatches  int // in flight; 0 is the host's
-	MaxMessages int // in a batch; 0 is 10
+	MaxBatches  int // full ones, in flight; 0 is the host's
+	MaxMessages int // in a batch; 0 is MaxMessages
 }
 
 // Host runs the handlers until it is stopped.
@@ -67,7 +67,7 @@ type Host struct {
 	Lanes      []Lane
 	Sweep      Sweeper
 	SweepEvery time.Duration // 0 is DefaultSweepEvery
-	MaxBatches int           // batches in flight per lane; 0 is DefaultMaxBatches
+	MaxBatches int           // full batches in flight per lane; 0 is DefaultMaxBatches
 	Grace      time.Duration // how long Run waits for attempts under way when it is stopped
 	Log        *slog.Logger
 }
@@ -78,10 +78,11 @@ const (
 	DefaultMaxBatches = 4096
 )
 
-// Sizes of batches: Lambda's for streams, and SQS's.
+// MaxMessages is the size of a batch of messages, that of SQS; maxChanges that of
+// a batch of changes, as of Lambda for streams.
 const (
 	maxChanges  = 100
-	maxMessages = 10
+	MaxMessages = 10
 )
 
 // Run works until ctx ends. Then it takes nothing new, waits up to Grace for
@@ -160,25 +161,41 @@ func (h *Host) dispatch(ctx context.Context, recorder *recorder, changes []job.W
 	return 0
 }
 
-// pumpLane hands the messages of a queue to their handler, many batches at a time.
+// pumpLane hands the messages of a queue to their handler, many batches at a
+// time. What is bounded are messages, so that small batches, as they come under
+// little load, are as many: each may wait for a receiver that hangs. A batch keeps
+// its places until its last message is done, so with half of them taken batches
+// are of one message: a slow one then holds no place but its own.
 func (h *Host) pumpLane(ctx, work context.Context, lane Lane) {
-	limit := cmp.Or(lane.MaxBatches, h.MaxBatches, DefaultMaxBatches)
-	free := make(chan struct{}, limit)
+	size := cmp.Or(lane.MaxMessages, MaxMessages)
+	taken := make(chan struct{}, size*cmp.Or(lane.MaxBatches, h.MaxBatches, DefaultMaxBatches))
 	team := crew.New()
 	defer team.Close()
 	for ctx.Err() == nil {
 		select {
-		case free <- struct{}{}:
+		case taken <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		messages := lane.Queue.Receive(ctx, cmp.Or(lane.MaxMessages, maxMessages), longPoll)
+		// Only this goroutine takes places, so there are as many for the others.
+		room := 1 + cap(taken) - len(taken)
+		if room <= cap(taken)/2 {
+			room = 1
+		}
+		messages := lane.Queue.Receive(ctx, min(size, room), longPoll)
 		if len(messages) == 0 {
-			<-free
+			<-taken
 			continue
 		}
+		for range messages[1:] {
+			taken <- struct{}{}
+		}
 		team.Go(func() {
-			defer func() { <-free }()
+			defer func() {
+				for range messages {
+					<-taken
+				}
+			}()
 			h.deliver(work, lane, messages)
 		})
 	}

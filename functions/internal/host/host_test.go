@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -197,6 +198,9 @@ type queue struct {
 	ids     []string
 	more    []string
 	deleted []string
+
+	oneByOne bool // gives one message after the other, for ever
+	given    int
 }
 
 func newQueue(ids ...string) *queue { return &queue{ids: ids} }
@@ -205,6 +209,10 @@ func (q *queue) Receive(ctx context.Context, _ int, wait time.Duration) (list []
 	q.mu.Lock()
 	ids := q.ids
 	q.ids, q.more = q.more, nil
+	if q.oneByOne {
+		q.given++
+		ids = []string{fmt.Sprint(q.given)}
+	}
 	q.mu.Unlock()
 	for _, id := range ids {
 		list = append(list, webhook.Message{ID: id, Receipt: "receipt-" + id, Group: "acme", Body: "{}", Receives: 1})
@@ -223,4 +231,48 @@ func (q *queue) Delete(_ context.Context, receipts []string) error {
 	defer q.mu.Unlock()
 	q.deleted = append(q.deleted, receipts...)
 	return nil
+}
+
+func TestBatchesAreSmallWhenHalfOfThePlacesAreTaken(t *testing.T) {
+	q := &endless{}
+	var mu sync.Mutex
+	var sizes []int
+	run(t, &host.Host{MaxBatches: 2, Lanes: []host.Lane{{Name: "first", Queue: q, Handler: deliverer(func(ctx context.Context, e events.SQSEvent) events.SQSEventResponse {
+		mu.Lock()
+		sizes = append(sizes, len(e.Records))
+		mu.Unlock()
+		<-ctx.Done()
+		return events.SQSEventResponse{}
+	})}}})
+	slices.Sort(sizes)
+	if diff := cmp.Diff(sizes, []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 10}); diff != "" {
+		t.Errorf("sizes of the batches (-got +want):\n%s", diff)
+	}
+}
+
+// endless is a queue that always has as many messages as are asked for.
+type endless struct{ given int }
+
+func (q *endless) Receive(_ context.Context, most int, _ time.Duration) (list []webhook.Message) {
+	for range most {
+		q.given++
+		list = append(list, webhook.Message{ID: fmt.Sprint(q.given), Receipt: fmt.Sprint(q.given)})
+	}
+	return list
+}
+
+func (q *endless) Delete(context.Context, []string) error { return nil }
+
+func TestSmallBatchesHaveAsManyMessagesInFlightAsFullOnes(t *testing.T) {
+	queue := newQueue("first")
+	queue.oneByOne = true
+	var inFlight, most atomic.Int32
+	run(t, &host.Host{MaxBatches: 2, Lanes: []host.Lane{{Name: "first", Queue: queue, MaxMessages: 3, Handler: deliverer(func(ctx context.Context, _ events.SQSEvent) events.SQSEventResponse {
+		most.Store(max(most.Load(), inFlight.Add(1)))
+		<-ctx.Done()
+		return events.SQSEventResponse{}
+	})}}})
+	if got := most.Load(); got != 6 {
+		t.Errorf("%d messages were in flight at once, want 2 batches of 3", got)
+	}
 }

@@ -32,7 +32,11 @@ const (
 	Delivered       = "Delivered"       // attempts that succeeded
 	Failed          = "Failed"          // attempts that failed and are the last of their delivery
 	Retried         = "Retried"         // attempts that failed and are followed by another
-	Held            = "Held"            // deliveries put off as their target is paused, disabled or silent
+	Held            = "Held"            // deliveries put off as their target is not called now, see webhook.Hold
+	Diverted        = "Diverted"        // first attempts left to the retry queue's workers, as their target is slow
+	Tripped         = "Tripped"         // circuits of endpoints that opened
+	HostsTripped    = "HostsTripped"    // circuits of hosts that opened
+	Probes          = "Probes"          // attempts that try whether a circuit may close
 	FirstAttemptLag = "FirstAttemptLag" // from the job's change, which a stream dates to the second, to the first attempt, unless it was held between
 	EndpointLatency = "EndpointLatency" // of each attempt, from DNS to the last byte read
 )
@@ -48,13 +52,15 @@ const (
 
 // The metrics of sweep.
 const (
-	Rung          = "Rung"          // doorbells of parked deliveries
-	Released      = "Released"      // held deliveries that go on
-	Expired       = "Expired"       // rows removed
-	Replayed      = "Replayed"      // failed stream batches dispatched after all
-	ReplaysFailed = "ReplaysFailed" // failed stream batches that stay for the next run
-	DueBacklogAge = "DueBacklogAge" // how overdue the most overdue parked delivery was at the start; 0 when none was
-	DueBacklog    = "DueBacklog"    // parked deliveries that were overdue at the start, as far as the run came
+	Rung             = "Rung"             // doorbells of parked deliveries
+	Released         = "Released"         // held deliveries that go on
+	Expired          = "Expired"          // rows removed
+	Replayed         = "Replayed"         // failed stream batches dispatched after all
+	ReplaysFailed    = "ReplaysFailed"    // failed stream batches that stay for the next run
+	LedgerDifference = "LedgerDifference" // deliveries that must be there and were not; those with a name were sent again
+	LedgerStuck      = "LedgerStuck"      // deliveries past their time by half an hour, rung for again
+	DueBacklogAge    = "DueBacklogAge"    // how overdue the most overdue parked delivery was at the start; 0 when none was
+	DueBacklog       = "DueBacklog"       // parked deliveries that were overdue at the start, as far as the run came
 )
 
 // The metrics of export.
