@@ -18,6 +18,7 @@ import (
 
 	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/functions/internal/deadline"
+	"github.com/jobhook/jobhook/functions/internal/erase"
 	"github.com/jobhook/jobhook/functions/internal/metrics"
 	"github.com/jobhook/jobhook/shared/files"
 	"github.com/jobhook/jobhook/shared/job"
@@ -72,6 +73,12 @@ type Dispatcher interface {
 	Apply(ctx context.Context, c job.Change) error
 }
 
+// Erasures goes on with erasures of accounts and subjects.
+type Erasures interface {
+	// Run goes on with those that are running, as far as one run may take.
+	Run(ctx context.Context) error
+}
+
 // Queue is the queue that messages come from.
 type Queue interface {
 	// Hide makes a received message invisible for d from now on.
@@ -90,6 +97,7 @@ type Handler struct {
 	Store     Store
 	Jobs      Jobs // nil when the platform keeps its own table: all is told by Dispatch
 	Dispatch  Dispatcher
+	Erasures  Erasures         // run when a message asks for it, see erase.Message; nil: nobody asks
 	Retention time.Duration    // how long links work; 0 is DefaultRetention
 	Metrics   *metrics.Emitter // one line per batch; nil: none
 	Now       func() time.Time // nil is time.Now
@@ -138,7 +146,15 @@ type run struct {
 }
 
 func (h *Handler) handle(ctx context.Context, m events.SQSMessage, line *metrics.Line) error {
+	if m.Body == erase.Message {
+		h.erase(ctx)
+		return nil
+	}
 	r, err := h.read(ctx, m.Body)
+	if errors.Is(err, webhook.ErrNotFound) && receives(m) > 1 {
+		h.log().WarnContext(ctx, "export.dropped", "message", m.MessageId, "error", err) // it was erased
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -153,6 +169,16 @@ func (h *Handler) handle(ctx context.Context, m events.SQSMessage, line *metrics
 		return fmt.Errorf("job %s: run %d: tell of the result set: %w", r.JobID, r.Run, err)
 	}
 	return nil
+}
+
+// erase goes on with erasures. What fails is asked for again, within a minute.
+func (h *Handler) erase(ctx context.Context) {
+	if h.Erasures == nil {
+		return
+	}
+	if err := h.Erasures.Run(ctx); err != nil {
+		h.log().ErrorContext(ctx, "erasure.postponed", "error", err)
+	}
 }
 
 // read finds out what a message is about. Its set is the one of an earlier try,

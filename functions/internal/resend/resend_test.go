@@ -269,3 +269,22 @@ func TestHiddenRingsInstead(t *testing.T) {
 		t.Errorf("another receipt: %v, want an error", err)
 	}
 }
+
+func TestWhatIsToldOfAnEndpointIsResentThoughNoJobIsBehindIt(t *testing.T) {
+	s := newSite(t)
+	e := webhook.Notice{Type: webhook.EndpointFailingEvent, Account: "acme", Endpoint: "ep_auto", URL: "https://receiver.example/auto", At: s.now, Since: s.now}.Event("acme")
+	d := webhook.Delivery{Account: "acme", EventID: e.ID, EventType: e.Type, State: webhook.StateExhausted, Generation: 1, Attempts: 5,
+		Target:    webhook.Target{Endpoint: "ep_standard", URL: "https://receiver.example/standard", Format: "standard"},
+		CreatedAt: s.now, UpdatedAt: s.now, ExpiresAt: s.now.Add(time.Hour)}
+	d.ID = webhook.DeliveryID(e.ID, d.Target)
+	if _, err := s.store.Put(t.Context(), []webhook.Planned{{Event: e, Deliveries: []webhook.Delivery{d}}}); err != nil {
+		t.Fatal(err)
+	}
+	next, err := s.Resend(t.Context(), d.Ref(), 0)
+	if err != nil || next.State != webhook.StateQueued || next.Generation != 2 {
+		t.Errorf("got %+v, %v", next, err)
+	}
+	if diff := cmp.Diff(s.bells.rung, []webhook.Doorbell{next.Doorbell()}); diff != "" {
+		t.Errorf("bells (-got +want):\n%s", diff)
+	}
+}

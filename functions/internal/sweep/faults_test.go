@@ -18,7 +18,7 @@ import (
 )
 
 func TestAPartThatHangsLeavesTimeToTheOthersAndToTheAnswer(t *testing.T) {
-	for _, part := range []string{"due", "release", "shelve", "expire"} {
+	for _, part := range []string{"due", "release", "shelve", "expire", "notify"} {
 		t.Run(part, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -26,7 +26,8 @@ func TestAPartThatHangsLeavesTimeToTheOthersAndToTheAnswer(t *testing.T) {
 				w.now = old.ExpiresAt.Add(time.Second)
 				w.put(t, "due", webhook.StateWaiting, w.now) // which has not expired: the parts go at once
 				h := w.handler()
-				h.Store = &faultyStore{Store: w.store, hangsAt: part}
+				faulty := &faultyStore{Store: w.store, hangsAt: part}
+				h.Store, h.Notices = faulty, faulty
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				if err := h.Handle(ctx, events.EventBridgeEvent{}); err == nil {
@@ -113,11 +114,18 @@ func (f *faultyStore) Due(ctx context.Context, before time.Time, limit int) ([]w
 	return f.Store.Due(ctx, before, limit)
 }
 
-func (f *faultyStore) Release(ctx context.Context, now, dueAt time.Time, limit int) ([]webhook.Doorbell, error) {
+func (f *faultyStore) Holders(ctx context.Context) ([]webhook.Holder, error) {
 	if err := f.hang(ctx, "release"); err != nil {
 		return nil, err
 	}
-	return f.Store.Release(ctx, now, dueAt, limit)
+	return f.Store.Holders(ctx)
+}
+
+func (f *faultyStore) Notices(ctx context.Context, limit int) ([]webhook.Notice, error) {
+	if err := f.hang(ctx, "notify"); err != nil {
+		return nil, err
+	}
+	return f.Store.Notices(ctx, limit)
 }
 
 func (f *faultyStore) Shelve(ctx context.Context, before time.Time, limit int) (int, error) {

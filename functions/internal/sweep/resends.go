@@ -101,18 +101,24 @@ func (h *Handler) claim(ctx context.Context) ([]*walk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("running bulk resends: %w", err)
 	}
-	slices.SortStableFunc(list, func(a, b webhook.Resend) int { return a.UpdatedAt.Compare(b.UpdatedAt) })
+	turns := make([]*webhook.Resend, len(list))
+	for i := range list {
+		turns[i] = &list[i]
+	}
+	slices.SortFunc(turns, func(a, b *webhook.Resend) int {
+		return cmp.Or(a.UpdatedAt.Compare(b.UpdatedAt), cmp.Compare(a.ID, b.ID))
+	})
 	var walks []*walk
 	var errs []error
-	for _, read := range list {
-		next, quota := h.pace(read)
+	for _, read := range turns {
+		next, quota := h.pace(*read)
 		if quota == 0 {
 			continue
 		}
 		if len(walks) == maxResends {
 			break
 		}
-		err := h.Resends.UpdateResend(ctx, read, next)
+		err := h.Resends.UpdateResend(ctx, *read, next)
 		switch {
 		case err == nil:
 			walks = append(walks, &walk{Resend: next, quota: quota})

@@ -1,7 +1,7 @@
 // Package sweep does what is due: it rings for parked deliveries, releases
 // holds whose reason is gone, dispatches what dispatch could not take in time,
-// goes on with bulk resends, and removes what has expired. A Lambda runs it every minute, the standalone
-// host every second.
+// goes on with bulk resends, tells of endpoints that fail, and removes what has
+// expired. A Lambda runs it every minute, the standalone host every second.
 package sweep
 
 import (
@@ -22,10 +22,9 @@ import (
 
 // What one run takes on at most. What is left waits for the next run.
 const (
-	maxDue     = 10_000
-	maxRelease = 10_000
-	maxExpire  = 5_000
-	page       = 500
+	maxDue    = 10_000
+	maxExpire = 5_000
+	page      = 500
 )
 
 const (
@@ -51,10 +50,15 @@ type Store interface {
 	// Defer moves DueAt of the deliveries, unless it has changed since they
 	// were read.
 	Defer(ctx context.Context, read []webhook.Delivery, dueAt time.Time) error
-	// Release queues held deliveries whose endpoint is enabled again, the
-	// oldest first, and returns their doorbells. Until they are rung for they
-	// are due at dueAt.
-	Release(ctx context.Context, now, dueAt time.Time, limit int) ([]webhook.Doorbell, error)
+	// Holders returns the endpoints with held deliveries that no due time brings back.
+	Holders(ctx context.Context) ([]webhook.Holder, error)
+	// Hosts returns the hosts whose circuit was opened and not closed, at most limit.
+	Hosts(ctx context.Context, limit int) ([]webhook.HostHealth, error)
+	// Held returns such deliveries of an endpoint, the oldest first.
+	Held(ctx context.Context, account, endpoint string, limit int) ([]webhook.Delivery, error)
+	// Release queues those that are still held as they were read, and returns
+	// their doorbells. Until they are attended to they are due at dueAt.
+	Release(ctx context.Context, held []webhook.Delivery, now, dueAt time.Time) ([]webhook.Doorbell, error)
 	// Shelve turns scraping jobs that have been stopped since before the given
 	// time into shelved ones.
 	Shelve(ctx context.Context, before time.Time, limit int) (int, error)
@@ -76,16 +80,25 @@ type Handler struct {
 	Dispatch Dispatch         // needed with Failures
 	Resends  Resends          // bulk resends to go on with; nil: there are none
 	Resender Resender         // needed with Resends
+	Notices  Notices          // what is to be told of endpoints; nil: there is nothing
+	Notifier Notifier         // needed with Notices
+	Ledger   *Ledger          // checks the books every hour; nil: nobody does
+	Erasures Erasures         // of accounts and subjects, to go on with; nil: there are none
 	Horizon  time.Duration    // what falls due within it is rung for now, with a delay; the time between two runs
 	Metrics  *metrics.Emitter // one line per run; nil: none
 	Now      func() time.Time // nil is time.Now
 	Log      *slog.Logger     // nil is slog.Default
+
+	lock       sync.Mutex
+	releasedAt time.Time      // when the last run released
+	untold     map[string]int // how often each notice that is left could not be told
 }
 
 // run is what one run did.
 type run struct {
 	rung, released, expired int
 	replayed, replaysFailed int
+	missing, stuck          int           // deliveries that the ledger found so
 	overdue                 int           // parked deliveries that were overdue at the start
 	oldest                  time.Duration // how overdue the first of them was
 }
@@ -97,7 +110,7 @@ func (h *Handler) Handle(ctx context.Context, _ events.EventBridgeEvent) error {
 	ctx, cancel := deadline.Keep(ctx, answerReserve)
 	defer cancel()
 	var r run
-	parts := []func(context.Context, *run) error{h.ringDue, h.release, h.replay, h.shelve, h.expire, h.resend}
+	parts := []func(context.Context, *run) error{h.ringDue, h.release, h.replay, h.shelve, h.expire, h.resend, h.notify, h.balance, h.erase}
 	errs := make([]error, len(parts))
 	var all sync.WaitGroup
 	for i, part := range parts {
@@ -115,6 +128,8 @@ func (h *Handler) measure(ctx context.Context, r run) {
 	line.Count(metrics.Expired, r.expired)
 	line.Count(metrics.Replayed, r.replayed)
 	line.Count(metrics.ReplaysFailed, r.replaysFailed)
+	line.Count(metrics.LedgerDifference, r.missing)
+	line.Count(metrics.LedgerStuck, r.stuck)
 	line.Level(metrics.DueBacklog, r.overdue)
 	line.Seconds(metrics.DueBacklogAge, r.oldest)
 	line.Write(ctx)
@@ -178,27 +193,6 @@ func bells(due []webhook.Delivery, now time.Time) []webhook.Doorbell {
 		list[i].After = max(d.DueAt.Sub(now), 0)
 	}
 	return list
-}
-
-func (h *Handler) release(ctx context.Context, r *run) error {
-	for i := range maxRelease / page {
-		if i > 0 && !deadline.Allows(ctx, pageTime) {
-			return nil
-		}
-		now := h.now()
-		bells, err := h.Store.Release(ctx, now, now.Add(ringAgainAfter), page)
-		if err != nil {
-			return fmt.Errorf("release held deliveries: %w", err)
-		}
-		if len(bells) == 0 {
-			return nil
-		}
-		if err := h.Queue.Ring(ctx, bells); err != nil {
-			return fmt.Errorf("ring for %d released deliveries: %w", len(bells), err)
-		}
-		r.released += len(bells)
-	}
-	return nil
 }
 
 func (h *Handler) shelve(ctx context.Context, _ *run) error {
