@@ -11,7 +11,7 @@ import (
 
 type accountInput struct {
 	Name          *string `json:"name,omitempty" maxLength:"200" doc:"For people."`
-	WebhookURL    *string `json:"webhook_url,omitempty" doc:"The account's default URL, used where a job names none of its own; empty removes it."`
+	WebhookURL    *string `json:"webhook_url,omitempty" doc:"The account's default URL, used where a job names none of its own; empty removes it. While the default endpoint has headers of its own, another scheme, host or port is refused: PATCH that endpoint with url and headers."`
 	WebhookFormat *string `json:"webhook_format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto" doc:"auto, the default, is the format of each job's own kind."`
 	Signing       *string `json:"signing,omitempty" enum:"hmac,ed25519,none" doc:"hmac when the URL is first set."`
 
@@ -74,6 +74,9 @@ func (a *API) putAccount(ctx context.Context, in *putAccountInput) (*result[acco
 	if err := in.Body.needsURL(current != nil); err != nil {
 		return nil, err
 	}
+	if err := in.Body.checkMove(current); err != nil {
+		return nil, err
+	}
 	account.Name = valueOr(in.Body.Name, account.Name)
 	if in.Body.Quotas != nil {
 		account.Quotas = webhook.Quotas(*in.Body.Quotas)
@@ -125,6 +128,16 @@ func (in accountInput) needsURL(exists bool) error {
 	return nil
 }
 
+// checkMove refuses another server for a default endpoint with headers of its
+// own, as endpointPatch.checkMove does: an account is written without headers.
+func (in accountInput) checkMove(current *webhook.Endpoint) error {
+	if current == nil || in.WebhookURL == nil || *in.WebhookURL == "" || (endpointPatch{URL: in.WebhookURL}).checkMove(*current) == nil {
+		return nil
+	}
+	return invalid("webhook_url", "the headers of the default endpoint were written for another server",
+		"PATCH /v1/endpoints/"+current.ID+" with this url and the headers, written again or {}")
+}
+
 // setDefault makes, changes or removes the account's default endpoint, and
 // returns how it is shown: nil when there is none.
 func (a *API) setDefault(ctx context.Context, account webhook.Account, current *webhook.Endpoint, in accountInput) (*endpointView, error) {
@@ -137,7 +150,7 @@ func (a *API) setDefault(ctx context.Context, account webhook.Account, current *
 		if err != nil {
 			return nil, err
 		}
-		return &shown(e, nil, true).Body, nil
+		return &a.shown(e, nil, true).Body, nil
 	case in.WebhookURL != nil && *in.WebhookURL == "":
 		return nil, a.Store.DeleteEndpoint(ctx, account.ID, current.ID)
 	}

@@ -31,12 +31,16 @@ type Store interface {
 	PortalStore
 	EndpointReader
 	EndpointWriter
+	HealthWriter
+	HostReader
 	JobStore
 	DeliveryReader
 	DeliveryWriter
 	EventReader
 	ResendStore
 	ResultSetStore
+	LedgerReader
+	ErasureStore
 }
 
 // AccountStore keeps accounts.
@@ -71,6 +75,7 @@ type PortalStore interface {
 // KeyStore keeps API keys. The account "" has those that belong to none.
 type KeyStore interface {
 	PutKey(ctx context.Context, k webhook.Key) error
+	// Key is read now, from no memory. webhook.ErrNotFound.
 	Key(ctx context.Context, id string) (webhook.Key, error)
 	Keys(ctx context.Context, account string) ([]webhook.Key, error)
 	// RevokeKey ends a key of the account, or lets it end earlier: a time later
@@ -85,13 +90,30 @@ type EndpointReader interface {
 	Health(ctx context.Context, account string) ([]webhook.Health, error)
 }
 
-// EndpointWriter writes endpoints.
+// EndpointWriter writes endpoints. The health of one that is enabled again, or
+// gets another URL, is forgotten.
 type EndpointWriter interface {
 	PutEndpoint(ctx context.Context, e webhook.Endpoint) error
 	// UpdateEndpoint reads, changes and writes in one step. An error of f is
 	// returned as it is, and nothing is written.
 	UpdateEndpoint(ctx context.Context, account, id string, f func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error)
 	DeleteEndpoint(ctx context.Context, account, id string) error
+}
+
+// HealthWriter forgets how an endpoint has been answering.
+type HealthWriter interface {
+	// HealthOf is read now, from no memory; webhook.ErrNotFound when there is no
+	// such endpoint.
+	HealthOf(ctx context.Context, account, endpoint string) (webhook.Health, error)
+	// SetHealth replaces what was read, next.Version being read.Version + 1.
+	// webhook.ErrStale when it has changed since.
+	SetHealth(ctx context.Context, account string, read, next webhook.Health, told ...webhook.Notice) error
+}
+
+// HostReader reads how the hosts of receivers have been failing.
+type HostReader interface {
+	// Hosts returns those whose circuit is open, or was within the hour, at most limit.
+	Hosts(ctx context.Context, limit int) ([]webhook.HostHealth, error)
 }
 
 // JobStore keeps job records and feeds their changes to dispatch.
@@ -140,6 +162,7 @@ type Config struct {
 	Files       Files                     // uploads and results; nil: this server keeps none
 	Local       Local                     // serves the files that Files has no links to; nil: it has for all
 	MaxUpload   int64                     // bytes of an upload through the API; 0: 64 MiB
+	Rules       webhook.HealthRules       // those of whoever delivers; they tell when an endpoint will be disabled
 	Now         func() time.Time          // nil is time.Now
 	Log         *slog.Logger              // nil is slog.Default
 }
@@ -151,9 +174,9 @@ type API struct {
 	verbs   *verbs
 	huma    huma.API
 	openAPI []byte
-	keys    keyCache
 	limits  limits
 	account sync.Mutex // one default endpoint is set at a time
+	erasing *erasing
 }
 
 // New returns the API. Its OpenAPI document is at /openapi.json.
@@ -165,7 +188,8 @@ func New(c Config) *API {
 		c.Log = slog.Default()
 	}
 	speakProblems()
-	a := &API{Config: c, mux: http.NewServeMux()}
+	a := &API{Config: c, mux: http.NewServeMux(), erasing: &erasing{store: c.Store, now: c.Now, log: c.Log}}
+	a.Store = declining{c.Store, a.erasing}
 	a.verbs = newVerbs(a.mux)
 	a.huma = huma.NewAPI(openAPIConfig(c.Version), a.verbs)
 	a.mux.HandleFunc("/", a.noRoute)
@@ -175,9 +199,12 @@ func New(c Config) *API {
 	a.addPortal()
 	a.addJobs()
 	a.addEndpoints()
+	a.addHosts()
 	a.addDeliveries()
 	a.addEvents()
 	a.addResends()
+	a.addLedger()
+	a.addErasures()
 	a.addUploads()
 	a.addResultSets()
 	a.addDownloads()

@@ -3,21 +3,14 @@ package api
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/jobhook/jobhook/shared/webhook"
 )
-
-// keyTTL is how long a key is served from memory: a key revoked by another
-// process works for so long.
-const keyTTL = 3 * time.Second
 
 // caller is who makes a request.
 type caller struct {
@@ -115,60 +108,4 @@ func accountFor(ctx context.Context, asked string) (string, error) {
 		return "", webhook.ErrNotFound
 	}
 	return c.account, nil
-}
-
-// keyCache keeps keys in memory for a moment, so that a busy caller costs no
-// read. Only keys that exist are kept, and those of the last minute alone.
-type keyCache struct {
-	lock    sync.RWMutex
-	entries map[string]keyEntry
-	swept   time.Time
-	changes int // a key read before the last change is not kept
-}
-
-// keySweep is how often keys that nobody uses are dropped.
-const keySweep = time.Minute
-
-type keyEntry struct {
-	key   webhook.Key
-	until time.Time
-}
-
-func (c *keyCache) get(ctx context.Context, from KeyStore, id string, now time.Time) (webhook.Key, error) {
-	c.lock.RLock()
-	entry, changes := c.entries[id], c.changes
-	c.lock.RUnlock()
-	if now.Before(entry.until) {
-		return entry.key, nil
-	}
-	key, err := from.Key(ctx, id)
-	if err != nil {
-		return webhook.Key{}, err
-	}
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	if c.changes == changes {
-		if c.entries == nil {
-			c.entries = map[string]keyEntry{}
-		}
-		c.sweep(now)
-		c.entries[id] = keyEntry{key, now.Add(keyTTL)}
-	}
-	return key, nil
-}
-
-func (c *keyCache) sweep(now time.Time) {
-	if now.Sub(c.swept) < keySweep {
-		return
-	}
-	maps.DeleteFunc(c.entries, func(_ string, e keyEntry) bool { return !now.Before(e.until) })
-	c.swept = now
-}
-
-// forget drops a key, and whatever is being read of it at this moment.
-func (c *keyCache) forget(id string) {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.changes++
-	delete(c.entries, id)
 }

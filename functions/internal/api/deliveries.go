@@ -18,13 +18,14 @@ type DeliveryView struct {
 	Account       string            `json:"account"`
 	EventID       string            `json:"event_id"`
 	EventType     webhook.EventType `json:"event_type"`
-	Kind          job.Kind          `json:"kind"`
-	JobID         string            `json:"job_id"`
+	Kind          job.Kind          `json:"kind" doc:"Empty where an endpoint is told of: no job is behind it."`
+	JobID         string            `json:"job_id" doc:"Empty where an endpoint is told of."`
 	Run           int               `json:"run"`
 	Endpoint      string            `json:"endpoint,omitempty" doc:"Empty for a URL that the job itself names."`
 	URL           string            `json:"url,omitempty"`
 	Format        string            `json:"format,omitempty"`
 	State         webhook.State     `json:"state" enum:"queued,waiting,held,delivered,exhausted,dead,superseded,declined"`
+	Hold          webhook.Hold      `json:"hold,omitempty" enum:"paused,disabled,silent,tripped,host,retry_after,rate,busy" doc:"What holds it, if it is held."`
 	Reason        string            `json:"reason,omitempty" doc:"Why it is in this state."`
 	Generation    int               `json:"generation" doc:"1; each resend adds one."`
 	AttemptCount  int               `json:"attempt_count" doc:"Attempts of this generation that count against its schedule."`
@@ -152,7 +153,7 @@ func unsendable(err error) error {
 func viewDelivery(d webhook.Delivery) DeliveryView {
 	return DeliveryView{
 		ID: d.ID, Account: d.Account, EventID: d.EventID, EventType: d.EventType, Kind: d.Kind, JobID: d.JobID, Run: d.Run,
-		Endpoint: d.Target.Endpoint, URL: d.Target.URL, Format: d.Target.Format, State: d.State, Reason: d.Reason,
+		Endpoint: d.Target.Endpoint, URL: d.Target.URL, Format: d.Target.Format, State: d.State, Hold: holdOf(d), Reason: d.Reason,
 		Generation: d.Generation, AttemptCount: d.Attempts, NextAttemptAt: stamp(d.NextAt),
 		LastStatus: d.LastStatus, LastFailure: d.LastFailure, CreatedAt: stamp(d.CreatedAt), UpdatedAt: stamp(d.UpdatedAt),
 		DeliveredAt: stamp(d.DeliveredAt), ExpiresAt: stamp(d.ExpiresAt),

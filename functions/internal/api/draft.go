@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ type draft struct {
 	written            kept   // what the write says of attributes that only Jobhook writes
 	ownSet             bool   // rest has a result set that the platform named
 	hasRun, hasCreated bool
-	derived            bool // the status follows from page counts
+	derived            bool  // the status follows from page counts
+	badSubject         error // why no erasure could name the job's subject, see next
 	now                time.Time
 }
 
@@ -54,7 +56,8 @@ func (a *API) draftOf(id string, list []member) (draft, error) {
 	}
 	return draft{Job: j, rest: text[restAt : len(text)-1], now: a.Now(),
 		written: kept{attrs.recordsRun, attrs.exported}, ownSet: attrs.ownSet,
-		hasRun: attrs.run != nil, hasCreated: attrs.createdAt != nil, derived: attrs.status == nil}, nil
+		hasRun: attrs.run != nil, hasCreated: attrs.createdAt != nil, derived: attrs.status == nil,
+		badSubject: checkSubject(attrs.rest)}, nil
 }
 
 // text is the record as it was written, for decoding, in memory of its own.
@@ -141,6 +144,53 @@ func checkColumns(k job.Kind, rest []member) error {
 // csvFields is the attribute of a batch that names the columns of its CSV.
 const csvFields = "notification_csv_fields"
 
+// checkSubject refuses a subject that no erasure could name. A number is none: a
+// store may write it in another way.
+func checkSubject(list []member) error {
+	value := subjectIn(list)
+	if value == nil || isNull(value) {
+		return nil
+	}
+	const cure = "write the id that you erase this person's data by, as text"
+	var subject string
+	if json.Unmarshal(value, &subject) != nil {
+		return invalid(subjectAttribute, "it is no text", cure)
+	}
+	if len(subject) > webhook.MaxSubjectBytes {
+		return invalid(subjectAttribute, fmt.Sprintf("it has %d bytes, the limit is %d", len(subject), webhook.MaxSubjectBytes), cure)
+	}
+	return nil
+}
+
+// subjectIn is the subject among attributes as it is written, nil for none.
+func subjectIn(list []member) []byte {
+	for _, m := range list {
+		if string(m.Name) == subjectAttribute {
+			return m.Value
+		}
+	}
+	return nil
+}
+
+// checkNewSubject refuses a subject that no erasure could name, unless the job
+// has it already: before there were erasures it was an attribute like any other,
+// and such a job must be able to go on.
+func (d draft) checkNewSubject(old *job.Job) error {
+	if d.badSubject == nil || old == nil {
+		return d.badSubject
+	}
+	was, _ := job.Members(old.Record)
+	is, _ := job.Members(append(append([]byte("{"), d.rest[1:]...), '}')) // each after a comma
+	if bytes.Equal(subjectIn(was), subjectIn(is)) {
+		return nil
+	}
+	return d.badSubject
+}
+
+// subjectAttribute is the attribute that names whom a job's data is about, see
+// job.Subject.
+const subjectAttribute = "subject"
+
 func (a *API) checkHook(field, url string) error {
 	if url == "" {
 		return nil
@@ -171,6 +221,9 @@ func (a *API) checkURL(field, url string) error {
 func (d draft) next(old *job.Job) (job.Job, error) {
 	j := d.Job
 	if err := d.keep(&j, old); err != nil {
+		return job.Job{}, err
+	}
+	if err := d.checkNewSubject(old); err != nil {
 		return job.Job{}, err
 	}
 	if err := job.Check(old, j); err != nil {

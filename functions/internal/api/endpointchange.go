@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -37,17 +38,43 @@ func (a *API) change(ctx context.Context, which webhook.Ref, known Condition, in
 	if err != nil {
 		return e, false, err
 	}
+	headers, err := checkHeaders(in.Headers)
+	if err != nil {
+		return e, false, err
+	}
 	e, err = a.update(ctx, which, known, func(e webhook.Endpoint) (webhook.Endpoint, error) {
+		if err := in.checkMove(e); err != nil {
+			return e, err
+		}
 		e = in.applied(e)
 		if in.Policy != nil {
 			e.Policy = policy
 		}
+		if in.Headers != nil {
+			e.Headers = headers
+		}
 		if resigned = in.Secret != nil || in.Signing != nil && *in.Signing != signingOf(e.Secrets); resigned {
 			e.Secrets, e.OldUntil = fresh, time.Time{}
 		}
-		return e, nil
+		return e, checkTold(e)
 	})
 	return e, resigned, err
+}
+
+// checkMove refuses to let an endpoint's own headers follow its URL to another
+// server: they may be credentials, and no answer tells them to whoever moves it.
+func (in endpointPatch) checkMove(e webhook.Endpoint) error {
+	if in.URL == nil || in.Headers != nil || len(e.Headers) == 0 || sameServer(e.URL, *in.URL) {
+		return nil
+	}
+	return invalid("headers", "those there are were written for another server than that of the new url", "write the headers again, or {}")
+}
+
+// sameServer tells whether two URLs have the same scheme, host and port.
+func sameServer(one, other string) bool {
+	a, _, _ := strings.Cut(webhook.SiteOf(one), ":")
+	b, _, _ := strings.Cut(webhook.SiteOf(other), ":")
+	return a == b && webhook.HostOf(one) == webhook.HostOf(other)
 }
 
 // update changes an endpoint as f says, if the caller knows it as it is, and

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jobhook/jobhook/shared/format"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -20,6 +21,8 @@ type policyBody struct {
 	SilenceSeconds   *int             `json:"silence_seconds,omitempty" minimum:"0" maximum:"300" doc:"How long nobody calls the URL after a timeout."`
 	HonourRetryAfter *bool            `json:"honour_retry_after,omitempty"`
 	GoneDisables     *bool            `json:"gone_disables,omitempty" doc:"An answer of 410 disables the endpoint."`
+	Rate             *int             `json:"rate,omitempty" minimum:"0" maximum:"10000" doc:"Attempts a second; what is beyond waits. 0, the default: no bound."`
+	MaxInFlight      *int             `json:"max_in_flight,omitempty" minimum:"1" maximum:"1000" doc:"Attempts at a time, in each process that delivers; 64 by default."`
 }
 
 func (p *policyBody) check() (webhook.PolicyPatch, error) {
@@ -38,8 +41,9 @@ func (p *policyBody) check() (webhook.PolicyPatch, error) {
 type endpointInput struct {
 	URL          string                 `json:"url" doc:"http or https, at most 2048 bytes."`
 	Format       string                 `json:"format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto" default:"standard"`
-	Types        []webhook.EventType    `json:"types,omitempty" maxItems:"5" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready" doc:"Each once. Empty: all but job.progress."`
+	Types        []webhook.EventType    `json:"types,omitempty" maxItems:"8" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready,endpoint.failing,endpoint.disabled,endpoint.recovered" doc:"Each once. Empty: all of jobs but job.progress. Of endpoints only the formats standard and auto tell."`
 	Policy       *policyBody            `json:"policy,omitempty"`
+	Headers      map[string]string      `json:"headers,omitempty" maxProperties:"10" doc:"Headers of your own that every webhook carries, such as Authorization: by name. No answer shows a value again."`
 	Status       webhook.EndpointStatus `json:"status,omitempty" enum:"enabled,paused,disabled" default:"enabled"`
 	StatusReason string                 `json:"status_reason,omitempty" maxLength:"200" doc:"Why it is paused or disabled, for people."`
 	Signing      string                 `json:"signing,omitempty" enum:"hmac,ed25519,none" doc:"hmac by default."`
@@ -47,10 +51,11 @@ type endpointInput struct {
 }
 
 type endpointPatch struct {
-	URL          *string                 `json:"url,omitempty"`
+	URL          *string                 `json:"url,omitempty" doc:"Another scheme, host or port needs headers beside it, if the endpoint has any: written again, or {}. They are never sent to another server than they were written for."`
 	Format       *string                 `json:"format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto"`
-	Types        []webhook.EventType     `json:"types,omitempty" maxItems:"5" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready"`
+	Types        []webhook.EventType     `json:"types,omitempty" maxItems:"8" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready,endpoint.failing,endpoint.disabled,endpoint.recovered"`
 	Policy       *policyBody             `json:"policy,omitempty" doc:"Replaces the whole policy of the endpoint."`
+	Headers      map[string]string       `json:"headers,omitempty" maxProperties:"10" doc:"Replaces all headers of the endpoint; {} removes them."`
 	Status       *webhook.EndpointStatus `json:"status,omitempty" enum:"enabled,paused,disabled"`
 	StatusReason string                  `json:"status_reason,omitempty" maxLength:"200"`
 	Signing      *string                 `json:"signing,omitempty" enum:"hmac,ed25519,none" doc:"Another way to sign takes the place of the present one at once."`
@@ -65,6 +70,7 @@ type endpointView struct {
 	Default      bool                   `json:"default" doc:"The account's default URL."`
 	Types        []webhook.EventType    `json:"types" nullable:"false"`
 	Policy       policyBody             `json:"policy"`
+	Headers      map[string]string      `json:"headers" doc:"Each value masked: at most the last four characters are shown, of Basic credentials none."`
 	Status       webhook.EndpointStatus `json:"status"`
 	StatusReason string                 `json:"status_reason,omitempty"`
 	Signing      string                 `json:"signing"`
@@ -74,12 +80,6 @@ type endpointView struct {
 	Health       healthView             `json:"health"`
 	CreatedAt    string                 `json:"created_at" format:"date-time"`
 	UpdatedAt    string                 `json:"updated_at" format:"date-time"`
-}
-
-type healthView struct {
-	State  webhook.HealthState `json:"state" enum:"healthy,failing"`
-	Since  string              `json:"since,omitempty" format:"date-time"`
-	Reason string              `json:"reason,omitempty"`
 }
 
 // AccountQuery says whose objects a request is about.
@@ -160,7 +160,7 @@ func (a *API) createEndpoint(ctx context.Context, in *createEndpointInput) (*sho
 	if err != nil {
 		return nil, err
 	}
-	return shown(e, nil, true), nil
+	return a.shown(e, nil, true), nil
 }
 
 // maxEndpoints is how many endpoints an account may have, unless its quota is
@@ -189,10 +189,17 @@ func (a *API) create(ctx context.Context, account webhook.Account, in endpointIn
 	if err != nil {
 		return webhook.Endpoint{}, err
 	}
+	headers, err := checkHeaders(in.Headers)
+	if err != nil {
+		return webhook.Endpoint{}, err
+	}
 	now := later(a.Now(), time.Time{})
 	e := webhook.Endpoint{
 		ID: "ep_" + randomText(keyIDChars), Account: account.ID, URL: in.URL, Format: in.Format, Default: isDefault,
-		Types: in.Types, Policy: policy, Secrets: secrets, Status: webhook.EndpointEnabled, CreatedAt: now, UpdatedAt: now,
+		Types: in.Types, Policy: policy, Headers: headers, Secrets: secrets, Status: webhook.EndpointEnabled, CreatedAt: now, UpdatedAt: now,
+	}
+	if err := checkTold(e); err != nil {
+		return webhook.Endpoint{}, err
 	}
 	if in.Status != "" {
 		e.Status, e.StatusReason = in.Status, statusReason(in.Status, in.StatusReason)
@@ -207,6 +214,20 @@ func checkTypes(types []webhook.EventType) error {
 	for i, t := range types {
 		if slices.Contains(types[:i], t) {
 			return invalid(fmt.Sprintf("types[%d]", i), "it is there already", "name each type once")
+		}
+	}
+	return nil
+}
+
+// checkTold refuses types that the endpoint's format never sends: the formats of
+// the four systems have no words for endpoints.
+func checkTold(e webhook.Endpoint) error {
+	if e.Format == format.Standard || e.Format == format.Auto {
+		return nil
+	}
+	for i, t := range e.Types {
+		if t.OfEndpoint() {
+			return invalid(fmt.Sprintf("types[%d]", i), "the "+e.Format+" format does not send "+string(t), "leave it out, or use the format standard or auto")
 		}
 	}
 	return nil
@@ -255,7 +276,7 @@ func (a *API) listEndpoints(ctx context.Context, in *AccountQuery) (*result[page
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(endpoints, func(e webhook.Endpoint) endpointView { return viewEndpoint(e, health) }, ""), nil
+	return pageOf(endpoints, func(e webhook.Endpoint) endpointView { return a.viewEndpoint(e, health) }, ""), nil
 }
 
 // deleteEndpoint deletes an endpoint. On a condition it is written first, so
@@ -280,11 +301,11 @@ func (a *API) show(ctx context.Context, e webhook.Endpoint, secret bool) (*shown
 	if err != nil {
 		return nil, err
 	}
-	return shown(e, health, secret), nil
+	return a.shown(e, health, secret), nil
 }
 
-func shown(e webhook.Endpoint, health []webhook.Health, secret bool) *shownEndpoint {
-	s := &shownEndpoint{Body: viewEndpoint(e, health)}
+func (a *API) shown(e webhook.Endpoint, health []webhook.Health, secret bool) *shownEndpoint {
+	s := &shownEndpoint{Body: a.viewEndpoint(e, health)}
 	s.ETag = etagOf(e, s.Body)
 	if secret {
 		s.Body = s.Body.withSecret(e.Secrets)
@@ -292,13 +313,12 @@ func shown(e webhook.Endpoint, health []webhook.Health, secret bool) *shownEndpo
 	return s
 }
 
-// viewEndpoint shows an endpoint without its secret. One whose health was
-// never written is healthy.
-func viewEndpoint(e webhook.Endpoint, health []webhook.Health) endpointView {
+// viewEndpoint shows an endpoint without its secret.
+func (a *API) viewEndpoint(e webhook.Endpoint, health []webhook.Health) endpointView {
 	v := endpointView{
 		ID: e.ID, Account: e.Account, URL: e.URL, Format: e.Format, Default: e.Default, Types: e.Types,
-		Policy: policyBody(e.Policy), Status: e.Status, StatusReason: e.StatusReason, Signing: signingOf(e.Secrets),
-		Health:    healthView{State: webhook.Healthy},
+		Policy: policyBody(e.Policy), Headers: masked(e.Headers), Status: e.Status, StatusReason: e.StatusReason, Signing: signingOf(e.Secrets),
+		Health:    a.viewHealth(e, health),
 		CreatedAt: stamp(e.CreatedAt), UpdatedAt: stamp(e.UpdatedAt),
 	}
 	if v.Types == nil {
@@ -309,11 +329,6 @@ func viewEndpoint(e webhook.Endpoint, health []webhook.Health) endpointView {
 	}
 	if len(e.Secrets) > 1 {
 		v.OldUntil = stamp(e.OldUntil)
-	}
-	for _, h := range health {
-		if h.Endpoint == e.ID {
-			v.Health = healthView{State: h.State, Since: stamp(h.Since), Reason: h.Reason}
-		}
 	}
 	return v
 }

@@ -66,9 +66,7 @@ func TestAnEndpointIsMadeReadChangedAndDeleted(t *testing.T) {
 		t.Errorf("health: %v", health)
 	}
 	h := webhook.Health{Endpoint: id, State: webhook.Failing, Since: s.clock.now(), Reason: "the receiver answered 500"}
-	if err := s.store.SetHealth(t.Context(), "acme", h); err != nil {
-		t.Fatal(err)
-	}
+	s.falls(t, h)
 	read := s.must(t, 200, s.platform, "GET", "/v1/endpoints/"+id+"?account=acme", "")
 	if health := read["health"].(map[string]any); health["state"] != "failing" || health["since"] != stampOf(h.Since) || read["secret"] != nil {
 		t.Errorf("read: %v", read)

@@ -67,7 +67,8 @@ func (a *API) addEndpointVerbs(tag func(id, method, path, summary string, status
 	register(a, try, who, a.testEndpoint)
 	pause := tag("pause-endpoint", "POST", "/v1/endpoints/{id}:pause", "Hold the deliveries of an endpoint", 200)
 	register(a, pause, who, a.pauseEndpoint)
-	resume := tag("resume-endpoint", "POST", "/v1/endpoints/{id}:resume", "Enable an endpoint that was paused or disabled", 200)
+	resume := tag("resume-endpoint", "POST", "/v1/endpoints/{id}:resume", "Call an endpoint again that was paused, disabled, or given a rest", 200)
+	resume.details = "What is known of its health is forgotten, so that it is called at once, and what is held is sent."
 	register(a, resume, who, a.resumeEndpoint)
 }
 
@@ -108,7 +109,27 @@ func (a *API) pauseEndpoint(ctx context.Context, in *pauseInput) (*shownEndpoint
 	})
 }
 
+// resumeEndpoint enables an endpoint, so that its health is forgotten. That of
+// one that is enabled already is forgotten too, and first, so that nothing is
+// written where that fails: whoever has repaired a receiver need not wait for its
+// circuit.
 func (a *API) resumeEndpoint(ctx context.Context, in *endpointVerbInput) (*shownEndpoint, error) {
+	account, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	e, err := a.Store.Endpoint(ctx, account, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.allows(e); err != nil {
+		return nil, err
+	}
+	if e.Status == webhook.EndpointEnabled {
+		if err := a.forgetHealth(ctx, e); err != nil {
+			return nil, err
+		}
+	}
 	return a.act(ctx, in.ObjectPath, in.Condition, false, func(e webhook.Endpoint) (webhook.Endpoint, error) {
 		e.Status, e.StatusReason = webhook.EndpointEnabled, ""
 		return e, nil
@@ -143,12 +164,16 @@ func (a *API) testEndpoint(ctx context.Context, in *endpointVerbInput) (*result[
 	if a.Sender == nil {
 		return nil, problem(http.StatusNotImplemented, "This host makes no requests of its own.")
 	}
-	return &result[trialView]{Body: viewTrial(deliver.Try(ctx, a.Sender, e, a.PublicURL, a.Now()))}, nil
+	return &result[trialView]{Body: viewTrial(deliver.Try(ctx, a.Sender, e, a.PublicURL, a.Now()), e.Headers)}, nil
 }
 
-func viewTrial(t deliver.Trial) trialView {
+// viewTrial shows a trial, the endpoint's own headers masked as everywhere.
+func viewTrial(t deliver.Trial, own []webhook.Header) trialView {
 	r, spent := t.Result, t.Timing
 	headers := t.Request.Header.Clone()
+	for name, value := range masked(own) {
+		headers.Set(name, value)
+	}
 	headers.Set("Content-Type", t.Request.ContentType)
 	return trialView{
 		Request:   trialRequest{URL: t.Request.URL, Headers: headers, Body: string(t.Request.Body)},

@@ -247,9 +247,7 @@ func TestAnEndpointThatStayedAsItIsIsNotSentAgain(t *testing.T) {
 		}
 	}
 	h := webhook.Health{Endpoint: made["id"].(string), State: webhook.Failing, Since: s.clock.now(), Reason: "500"}
-	if err := s.store.SetHealth(t.Context(), "acme", h); err != nil {
-		t.Fatal(err)
-	}
+	s.falls(t, h)
 	got := s.conditional("GET", path, "If-None-Match", tag, "")
 	if got.status != 200 || got.header.Get("ETag") == tag {
 		t.Errorf("failing now: got %d %s", got.status, got.body)

@@ -32,6 +32,7 @@ type targetView struct {
 	URL          string        `json:"url,omitempty"`
 	Format       string        `json:"format,omitempty"`
 	State        webhook.State `json:"state" enum:"queued,waiting,held,delivered,exhausted,dead,superseded,declined"`
+	Hold         webhook.Hold  `json:"hold,omitempty" enum:"paused,disabled,silent,tripped,host,retry_after,rate,busy" doc:"What holds it, if it is held."`
 	Decision     string        `json:"decision" doc:"What became of it and why, in a sentence."`
 	DecisionCode string        `json:"decision_code" enum:"delivered,queued,waiting,held,superseded,exhausted,dead,filtered,disabled,no_target,over_quota,expired,export_failed,declined"`
 }
@@ -42,7 +43,7 @@ func (a *API) addEvents() {
 		summary: "List events, those of the newest job first", details: pagesNote}, everybody, a.listEvents)
 	register(a, operation{id: "get-event", method: "GET", path: "/v1/events/{id}", tag: "Events", status: 200,
 		summary: "Read an event, and why each target was told of it or not",
-		details: "It has the job record of its time. Each target says in its decision why a webhook went out, waits, or never will."}, everybody, a.getEvent)
+		details: "It has the job record of its time, or what is told of an endpoint. Each target says in its decision why a webhook went out, waits, or never will."}, everybody, a.getEvent)
 }
 
 func (a *API) listEvents(ctx context.Context, in *eventsInput) (*result[page[EventView]], error) {
@@ -106,7 +107,7 @@ func viewEvent(e webhook.Event) EventView {
 func viewTarget(d webhook.Delivery) targetView {
 	code, why := decisionOf(d)
 	return targetView{Delivery: d.ID, Endpoint: d.Target.Endpoint, URL: d.Target.URL, Format: d.Target.Format,
-		State: d.State, Decision: why, DecisionCode: code}
+		State: d.State, Hold: holdOf(d), Decision: why, DecisionCode: code}
 }
 
 // decisionOf tells what became of a delivery: a code for programs, and a
@@ -122,7 +123,7 @@ func decisionOf(d webhook.Delivery) (code, sentence string) {
 	case webhook.StateWaiting:
 		return code, fmt.Sprintf("It waits until %s for its next attempt, as the last one failed: %s.", when(d.NextAt), why)
 	case webhook.StateHeld:
-		return code, "It is held: " + why + "."
+		return code, heldBecause(d)
 	case webhook.StateSuperseded:
 		return code, "It was superseded: " + why + "."
 	case webhook.StateDeclined:
@@ -186,11 +187,11 @@ func declineCode(reason string) string {
 type EventView struct {
 	EventBrief
 	Account  string          `json:"account"`
-	Kind     job.Kind        `json:"kind"`
-	JobID    string          `json:"job_id"`
+	Kind     job.Kind        `json:"kind" doc:"Empty for what tells of an endpoint: no job is behind it."`
+	JobID    string          `json:"job_id" doc:"Empty for what tells of an endpoint."`
 	Level    job.Level       `json:"level,omitempty"`
 	Sequence string          `json:"sequence,omitempty"`
-	Record   json.RawMessage `json:"record,omitempty" doc:"The job record as it was then; lists leave it out."`
+	Record   json.RawMessage `json:"record,omitempty" doc:"The job record as it was then, or what is told of an endpoint; lists leave it out."`
 }
 
 // EventBrief shows what happened, without the job record.

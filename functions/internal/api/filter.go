@@ -18,7 +18,7 @@ type deliveriesInput struct {
 	Endpoint    string              `query:"endpoint" maxLength:"256" doc:"An endpoint's id."`
 	Job         string              `query:"job" maxLength:"256" doc:"A job's id."`
 	Event       string              `query:"event" maxLength:"256" doc:"An event's id."`
-	Type        webhook.EventType   `query:"type" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready,webhook.test,job.unreadable"`
+	Type        webhook.EventType   `query:"type" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready,endpoint.failing,endpoint.disabled,endpoint.recovered,webhook.test,job.unreadable"`
 	Since       time.Time           `query:"since" doc:"Those created then or later (RFC 3339)."`
 	Until       time.Time           `query:"until" doc:"Those created before."`
 	StatusClass webhook.StatusClass `query:"status_class" enum:"2xx,3xx,4xx,5xx,no_answer,no_attempt" doc:"What the last attempt was answered with."`
@@ -40,7 +40,7 @@ type eventsInput struct {
 	AccountQuery
 	Job   string            `query:"job" maxLength:"256" doc:"A job's id."`
 	Kind  job.Kind          `query:"kind" enum:"batch,scraping,pipeline,async"`
-	Type  webhook.EventType `query:"type" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready,webhook.test,job.unreadable"`
+	Type  webhook.EventType `query:"type" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready,endpoint.failing,endpoint.disabled,endpoint.recovered,webhook.test,job.unreadable"`
 	Since time.Time         `query:"since" doc:"Those that happened then or later (RFC 3339)."`
 	Until time.Time         `query:"until" doc:"Those that happened before."`
 	Paging

@@ -209,9 +209,7 @@ func (a *API) rotateKey(ctx context.Context, account, id string, in *overlapBody
 	if err := a.Store.PutKey(ctx, k); err != nil {
 		return nil, err
 	}
-	err = a.Store.RevokeKey(ctx, account, id, a.Now().UTC().Add(overlap))
-	a.keys.forget(id)
-	if err != nil {
+	if err := a.Store.RevokeKey(ctx, account, id, a.Now().UTC().Add(overlap)); err != nil {
 		return nil, err
 	}
 	view := viewKey(k)
@@ -253,7 +251,5 @@ func (a *API) revokeKey(ctx context.Context, in *keyPath) (*struct{}, error) {
 }
 
 func (a *API) revoke(ctx context.Context, account, id string) error {
-	err := a.Store.RevokeKey(ctx, account, id, a.Now().UTC())
-	a.keys.forget(id)
-	return err
+	return a.Store.RevokeKey(ctx, account, id, a.Now().UTC())
 }

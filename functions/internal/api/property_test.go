@@ -80,9 +80,9 @@ func (c chance) nonsense() string {
 
 func (c chance) body() string {
 	names := []string{"account", "kind", "id", "status", "run", "name", "url", "types", "policy", "secret", "format", "filter", "rate", "dry_run", "part", "scope", "state",
-		"webhook_url", "signing", "quotas", "result_set", "records_run", "created_at", "expires_in", "overlap_seconds", "token"}
+		"webhook_url", "signing", "quotas", "result_set", "records_run", "created_at", "expires_in", "overlap_seconds", "token", "headers"}
 	values := []string{`null`, `0`, `-1`, `1e400`, `1.5`, `true`, `""`, `"x"`, `"acme"`, `"async"`, `"pending"`, `"https://a.example"`, `[]`, `{}`, `["job.finished"]`,
-		`{"state":"dead"}`, `{"since":"2026-01-01T00:00:00Z"}`, `{"id":1,"token":"x"}`, `{"retry_seconds":[1]}`, `"\u0000"`, `"\ud800"`, `"` + strings.Repeat("x", 70_000) + `"`, `9223372036854775808`, `[[[[]]]]`}
+		`{"state":"dead"}`, `{"since":"2026-01-01T00:00:00Z"}`, `{"id":1,"token":"x"}`, `{"retry_seconds":[1]}`, `{"rate":1,"max_in_flight":1}`, `{"X-A":"1"}`, `{"":""}`, `{"Host":"x","\u0000":"\r\n"}`, `["endpoint.failing"]`, `"\u0000"`, `"\ud800"`, `"` + strings.Repeat("x", 70_000) + `"`, `9223372036854775808`, `[[[[]]]]`}
 	if c.IntN(6) == 0 {
 		return c.pick([]string{"", "null", "[]", "{", "\x00", "\xff", "5", `"x"`, strings.Repeat("[", 10_000), "{}\n{}\n[]", "{}\n"})
 	}
@@ -120,11 +120,13 @@ func (c chance) target(op operationDoc) string {
 func TestWhateverIsSentIsAnsweredOrRefused(t *testing.T) {
 	s := newFileSite(t)
 	d := s.plant(t, "acme", func(*webhook.Delivery) {})
+	told := s.told(t, webhook.EndpointFailingEvent)
+	s.unreachable(t, "a.example:443")
 	set := s.exported(t, 1)
 	ep := s.must(t, 201, s.acme, "POST", "/v1/endpoints", `{"url":"https://a.example"}`)["id"].(string)
 	rsd := s.must(t, 202, s.acme, "POST", "/v1/resends", `{"filter":{"state":"dead"}}`)["id"].(string)
 	seed := rand.Uint64()
-	c := chance{rand.New(rand.NewPCG(seed, 1)), []string{"acme", "other", "1", "2", d.ID, d.EventID, d.JobID, set.Token, ep, rsd}}
+	c := chance{rand.New(rand.NewPCG(seed, 1)), []string{"acme", "other", "1", "2", d.ID, d.EventID, d.JobID, told.ID, told.EventID, set.Token, ep, rsd}}
 	t.Logf("seed %d", seed)
 	all := operations(t, s.OpenAPI())
 	if len(all) < 40 {

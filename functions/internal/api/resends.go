@@ -44,7 +44,7 @@ type resendFilter struct {
 	Endpoint    string              `json:"endpoint,omitempty" maxLength:"256" doc:"An endpoint's id."`
 	Job         string              `json:"job,omitempty" maxLength:"256" doc:"A job's id."`
 	Event       string              `json:"event,omitempty" maxLength:"256" doc:"An event's id."`
-	Type        webhook.EventType   `json:"type,omitempty" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready,webhook.test,job.unreadable"`
+	Type        webhook.EventType   `json:"type,omitempty" enum:"job.progress,job.finished,job.failed,job.stopped,result_set.ready,endpoint.failing,endpoint.disabled,endpoint.recovered,webhook.test,job.unreadable"`
 	Since       *time.Time          `json:"since,omitempty" doc:"Those created then or later."`
 	Until       *time.Time          `json:"until,omitempty" doc:"Those created before; at most the time of the request, which it is when left out."`
 	StatusClass webhook.StatusClass `json:"status_class,omitempty" enum:"2xx,3xx,4xx,5xx,no_answer,no_attempt"`

@@ -200,7 +200,7 @@ func TestWhatKeepsAResendFromBeingSentIsTold(t *testing.T) {
 		{"in flight", resender{err: webhook.ErrInFlight}, 400, "an attempt is queued or being made"},
 		{"stale", resender{err: fmt.Errorf("delivery: %w", webhook.ErrStale)}, 400, "an attempt is queued or being made"},
 		{"no target", resender{err: &resend.NoTargetError{Why: "the endpoint was deleted", Cure: "make a new endpoint"}}, 400, "the endpoint was deleted; make a new endpoint"},
-		{"held", resender{d: webhook.Delivery{State: webhook.StateHeld, Reason: "the endpoint is paused"}}, 400, "it is held: the endpoint is paused"},
+		{"held", resender{d: webhook.Delivery{State: webhook.StateHeld, Reason: webhook.HoldPaused.Because("paused by its owner")}}, 400, "it is held: paused: paused by its owner"},
 		{"queued", resender{d: webhook.Delivery{State: webhook.StateQueued, Reason: "resent"}}, 400, "The webhook is queued and will be sent"},
 		{"no time", resender{err: fmt.Errorf("delivery: %w", context.DeadlineExceeded)}, 400, "there was no time"},
 		{"expired", resender{err: webhook.ErrNotFound}, 404, "Not Found"},

@@ -36,7 +36,7 @@ func New(store Store, files Files, c api.Config) http.Handler {
 		Store: store, Queue: c.Retry, PublicURL: c.PublicURL, Now: c.Now, Log: c.Log,
 		Deliver: &deliver.Handler{
 			Store: store, Queue: resend.Hidden{Queue: c.Retry}, Sender: c.Sender, PublicURL: c.PublicURL,
-			Health: &deliver.HealthLog{}, Now: c.Now, Log: c.Log,
+			Health: &deliver.HealthLog{}, Rules: c.Rules, Now: c.Now, Log: c.Log,
 		},
 	}
 	c.Store, c.Files = store, files
