@@ -19,7 +19,7 @@ type alarm struct {
 }
 
 // alarms are all there must be.
-func alarms(d deployment) map[string]alarm {
+func alarms() map[string]alarm {
 	const quiet = "notBreaching"
 	all := map[string]alarm{
 		"IteratorAge":       {"AWS/Lambda IteratorAge FunctionName=${ServiceDispatch}", "Maximum", 300_000, quiet},
@@ -27,17 +27,17 @@ func alarms(d deployment) map[string]alarm {
 		"FirstAttemptLag":   {"Jobhook FirstAttemptLag stage=*", "p99", 30_000, quiet},
 		"DueBacklogAge":     {"Jobhook DueBacklogAge stage=*", "Maximum", 300, "breaching"},
 		"ReplaysFailed":     {"Jobhook ReplaysFailed stage=*", "Sum", 0, quiet},
+		"LedgerDifference":  {"Jobhook LedgerDifference stage=*", "Sum", 0, quiet},
+		"LedgerStuck":       {"Jobhook LedgerStuck stage=*", "Sum", 0, quiet},
 		"ApiServerErrors":   {"AWS/ApiGateway 5xx ApiId=${ServiceHttpApi}", "Sum", 5, quiet},
+		"ExportDeadLetters": {"AWS/SQS ApproximateNumberOfMessagesVisible QueueName=${DataExportDeadLetters.QueueName}", "Maximum", 0, quiet},
+		"ExportsFailed":     {"Jobhook ExportsFailed stage=*", "Sum", 0, quiet},
 	}
 	for _, q := range []string{"First", "Retry"} {
 		all[q+"DeadLetters"] = alarm{"AWS/SQS ApproximateNumberOfMessagesVisible QueueName=${Data" + q + "DeadLetters.QueueName}", "Maximum", 0, quiet}
 		all[q+"InFlight"] = alarm{"AWS/SQS ApproximateNumberOfMessagesNotVisible QueueName=${Data" + q + ".QueueName}", "Maximum", 60_000, quiet}
 	}
-	if !d.Attached {
-		all["ExportDeadLetters"] = alarm{"AWS/SQS ApproximateNumberOfMessagesVisible QueueName=${DataExportDeadLetters.QueueName}", "Maximum", 0, quiet}
-		all["ExportsFailed"] = alarm{"Jobhook ExportsFailed stage=*", "Sum", 0, quiet}
-	}
-	for _, f := range functionNames(d) {
+	for _, f := range functionNames() {
 		id := strings.TrimPrefix(f, "Service")
 		all[id+"Errors"] = alarm{"AWS/Lambda Errors FunctionName=${" + f + "}", "Sum", 0, quiet}
 		all[id+"Throttles"] = alarm{"AWS/Lambda Throttles FunctionName=${" + f + "}", "Sum", 0, quiet}
@@ -47,7 +47,7 @@ func alarms(d deployment) map[string]alarm {
 
 // checkAlarms holds to alarms that somebody hears and understands.
 func checkAlarms(d deployment, c *complaints) {
-	want := alarms(d)
+	want := alarms()
 	for _, name := range d.of("AWS::CloudWatch::Alarm") {
 		id := strings.TrimSuffix(strings.TrimPrefix(name, "Service"), "Alarm")
 		w, ok := want[id]
@@ -115,7 +115,7 @@ func checkDashboard(d deployment, c *complaints) {
 	var lines strings.Builder
 	for _, w := range dashboard.Widgets {
 		if w.Type == "alarm" {
-			c.same("alarms on the dashboard", len(w.Properties.Alarms), len(alarms(d)))
+			c.same("alarms on the dashboard", len(w.Properties.Alarms), len(alarms()))
 		}
 		for _, m := range w.Properties.Metrics {
 			for _, part := range m {
@@ -124,7 +124,7 @@ func checkDashboard(d deployment, c *complaints) {
 			lines.WriteByte('\n')
 		}
 	}
-	for _, what := range shown(d) {
+	for _, what := range shown() {
 		if !strings.Contains(lines.String(), what) {
 			c.add("the dashboard does not show %q", what)
 		}
@@ -133,23 +133,21 @@ func checkDashboard(d deployment, c *complaints) {
 }
 
 // shown is what an operator looks for.
-func shown(d deployment) []string {
+func shown() []string {
 	all := []string{
 		"Jobhook Delivered stage", "Jobhook Failed stage", "Jobhook Retried stage", "Jobhook Held stage", "Jobhook FirstAttemptLag stage",
-		"Jobhook EndpointLatency stage", "Jobhook DueBacklogAge stage", "Jobhook ReplaysFailed stage", "AWS/Lambda IteratorAge FunctionName ${ServiceDispatch}",
+		"Jobhook EndpointLatency stage", "Jobhook DueBacklogAge stage", "Jobhook ReplaysFailed stage", "Jobhook LedgerDifference stage", "Jobhook LedgerStuck stage", "AWS/Lambda IteratorAge FunctionName ${ServiceDispatch}",
 		"ApproximateNumberOfMessagesVisible QueueName ${DataFirst.QueueName}", "ApproximateNumberOfMessagesNotVisible QueueName ${DataFirst.QueueName}",
 		"ApproximateNumberOfMessagesVisible QueueName ${DataRetry.QueueName}", "ApproximateNumberOfMessagesNotVisible QueueName ${DataRetry.QueueName}",
 		"ApproximateAgeOfOldestMessage QueueName ${DataFirst.QueueName}", "ApproximateAgeOfOldestMessage QueueName ${DataRetry.QueueName}",
 		"QueueName ${DataFirstDeadLetters.QueueName}", "QueueName ${DataRetryDeadLetters.QueueName}",
 		"ConsumedWriteCapacityUnits TableName ${DataDeliveries}", "WriteThrottleEvents TableName ${DataDeliveries}",
-		"4xx ApiId", "5xx ApiId", "Latency ApiId",
+		"4xx ApiId", "5xx ApiId", "Latency ApiId", "Jobhook Tripped stage", "Jobhook HostsTripped stage",
+		"Jobhook Exported stage", "Jobhook ExportsFailed stage", "QueueName ${DataExportDeadLetters.QueueName}",
+		"ApproximateNumberOfMessagesVisible QueueName ${DataExport.QueueName}", "ApproximateNumberOfMessagesNotVisible QueueName ${DataExport.QueueName}",
+		"ApproximateAgeOfOldestMessage QueueName ${DataExport.QueueName}",
 	}
-	if !d.Attached {
-		all = append(all, "Jobhook Exported stage", "Jobhook ExportsFailed stage", "QueueName ${DataExportDeadLetters.QueueName}",
-			"ApproximateNumberOfMessagesVisible QueueName ${DataExport.QueueName}", "ApproximateNumberOfMessagesNotVisible QueueName ${DataExport.QueueName}",
-			"ApproximateAgeOfOldestMessage QueueName ${DataExport.QueueName}")
-	}
-	for _, f := range functionNames(d) {
+	for _, f := range functionNames() {
 		for _, metric := range []string{"Errors", "Throttles", "Duration", "ConcurrentExecutions"} {
 			all = append(all, "AWS/Lambda "+metric+" FunctionName ${"+f+"}")
 		}

@@ -54,15 +54,15 @@ func checkAccessLog(d deployment, c *complaints) {
 func checkOutputs(d deployment, c *complaints) {
 	want := map[string]any{
 		"DeliveriesTable": "${DataDeliveries}", "FirstQueueUrl": "${DataFirst}", "RetryQueueUrl": "${DataRetry}",
+		"ExportQueueUrl": "${DataExport}", "ExportDeadLettersUrl": "${DataExportDeadLetters}", "ExportDeadLettersArn": "${DataExportDeadLetters.Arn}",
 		"FirstDeadLettersUrl": "${DataFirstDeadLetters}", "RetryDeadLettersUrl": "${DataRetryDeadLetters}",
 		"FirstDeadLettersArn": "${DataFirstDeadLetters.Arn}", "RetryDeadLettersArn": "${DataRetryDeadLetters.Arn}",
-		"FailuresBucket": "${DataFailures}", "ResultsBucket": "${DataResults}", "AlarmTopicArn": "${DataAlarms}",
+		"FailuresBucket": "${DataFailures}", "ResultsBucket": "${DataResults}", "AlarmTopicArn": "${DataAlarms}", "NoticesTopic": "${DataNotices}",
 		"SecretsKeyArn": "${DataSecretsKey.Arn}",
 		"DashboardUrl":  "https://${AWS::Region}.console.aws.amazon.com/cloudwatch/home?region=${AWS::Region}#dashboards/dashboard/${ServiceDashboard}",
 	}
 	if !d.Attached {
-		want["JobsTable"], want["ExportQueueUrl"] = "${DataJobs}", "${DataExport}"
-		want["ExportDeadLettersUrl"], want["ExportDeadLettersArn"] = "${DataExportDeadLetters}", "${DataExportDeadLetters.Arn}"
+		want["JobsTable"] = "${DataJobs}"
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		c.same("output "+name, d.Outputs[name], want[name])

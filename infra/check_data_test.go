@@ -96,11 +96,17 @@ func checkKeys(d deployment, c *complaints) {
 		"cloudwatch.amazonaws.com kms:Decrypt", "cloudwatch.amazonaws.com kms:GenerateDataKey*"})
 }
 
-// checkTopic holds to a topic that alarms can really publish to.
-func checkTopic(d deployment, c *complaints) {
-	c.same("DataAlarms KmsMasterKeyId", d.at("DataAlarms", "KmsMasterKeyId"), "${DataAlarmsKey.Arn}")
-	c.tlsOnly(d, "AWS::SNS::TopicPolicy", "Topics", "DataAlarms")
+// checkTopics holds to topics that nobody reads along, one that alarms can really
+// publish to, and one that no service of AWS can.
+func checkTopics(d deployment, c *complaints) {
+	topics := []string{"DataAlarms", "DataNotices"}
+	c.same("topics", d.of("AWS::SNS::Topic"), topics)
+	for _, topic := range topics {
+		c.same(topic+" KmsMasterKeyId", d.at(topic, "KmsMasterKeyId"), topicsKeyARN)
+		c.tlsOnly(d, "AWS::SNS::TopicPolicy", "Topics", topic)
+	}
 	c.same("who may publish to DataAlarms", services(d.at("DataAlarmsPolicy", "PolicyDocument.Statement")), []string{"cloudwatch.amazonaws.com sns:Publish"})
+	c.same("who may publish to DataNotices", services(d.at("DataNoticesPolicy", "PolicyDocument.Statement")), []string{})
 }
 
 // services returns the services of AWS that a policy allows something, and

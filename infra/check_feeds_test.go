@@ -22,17 +22,14 @@ func lanes() [][3]string {
 	}
 }
 
-// exportLanes is the way of an export, if there is one.
-func exportLanes(d deployment) [][3]string {
-	if d.Attached {
-		return nil
-	}
-	return [][3]string{{"ServiceExportToExport", "DataExport", "ServiceExport"}}
+// exportLane is the way of an export, and of a request to erase.
+func exportLane() [3]string {
+	return [3]string{"ServiceExportToExport", "DataExport", "ServiceExport"}
 }
 
 // checkStream holds to how dispatch is fed.
 func checkStream(d deployment, c *complaints) {
-	c.same("mappings", len(d.of("AWS::Lambda::EventSourceMapping")), 1+len(lanes())+len(exportLanes(d)))
+	c.same("mappings", len(d.of("AWS::Lambda::EventSourceMapping")), 1+len(lanes())+1)
 	c.props(d, "ServiceJobsToDispatch", map[string]any{
 		"EventSourceArn": stream(d), "FunctionName": "${ServiceDispatch}",
 		"StartingPosition": "TRIM_HORIZON", "BatchSize": 100, "BisectBatchOnFunctionError": true,
@@ -61,11 +58,10 @@ func checkLanes(d deployment, c *complaints) {
 // checkExport holds to how export is fed: one run at a time, as long as Lambda
 // lets it run.
 func checkExport(d deployment, c *complaints) {
-	for _, l := range exportLanes(d) {
-		c.lane(d, l)
-		c.props(d, l[0], map[string]any{"BatchSize": 1, "MaximumBatchingWindowInSeconds": 0})
-		c.props(d, l[2], map[string]any{"Timeout": 15 * 60})
-	}
+	l := exportLane()
+	c.lane(d, l)
+	c.props(d, l[0], map[string]any{"BatchSize": 1, "MaximumBatchingWindowInSeconds": 0})
+	c.props(d, l[2], map[string]any{"Timeout": 15 * 60})
 }
 
 // lane holds to one queue, its mapping and its function, and to the times that
@@ -91,10 +87,7 @@ func (c *complaints) lane(d deployment, l [3]string) {
 
 // checkQueues holds to queues that lose nothing.
 func checkQueues(d deployment, c *complaints) {
-	want := []string{"DataFirst", "DataFirstDeadLetters", "DataRetry", "DataRetryDeadLetters"}
-	if !d.Attached {
-		want = append([]string{"DataExport", "DataExportDeadLetters"}, want...)
-	}
+	want := []string{"DataExport", "DataExportDeadLetters", "DataFirst", "DataFirstDeadLetters", "DataRetry", "DataRetryDeadLetters"}
 	c.same("queues", d.of("AWS::SQS::Queue"), want)
 	for _, q := range d.of("AWS::SQS::Queue") {
 		c.props(d, q, map[string]any{"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": true, "FifoQueue": nil})

@@ -14,34 +14,43 @@ func environments(d deployment) map[string]map[string]any {
 		"ServiceDispatch": {setting.FirstQueue: first, setting.Retention: nil},
 		"ServiceDeliverFirst": {
 			setting.Lane: setting.LaneFirst, setting.Queue: first, setting.RetryQueue: retry,
-			setting.SecretsKey: key, setting.PublicURL: url,
+			setting.SecretsKey: key, setting.PublicURL: url, setting.DisableIn: nil,
 		},
 		"ServiceDeliverRetry": {
-			setting.Lane: setting.LaneRetry, setting.Queue: retry, setting.SecretsKey: key, setting.PublicURL: url,
+			setting.Lane: setting.LaneRetry, setting.Queue: retry, setting.SecretsKey: key, setting.PublicURL: url, setting.DisableIn: nil,
 		},
 		"ServiceSweep": {
 			setting.FirstQueue: first, setting.RetryQueue: retry, setting.Failures: "${DataFailures}", setting.Retention: nil,
+			setting.NoticesTo: "${DataNotices}", setting.Operator: optional{}, setting.ExportQueue: "${DataExport}",
 		},
-		"ServiceApi": {setting.RetryQueue: retry, setting.SecretsKey: key, setting.PublicURL: url},
+		"ServiceExport": {
+			setting.Queue: "${DataExport}", setting.FirstQueue: first, setting.Results: "${DataResults}", setting.ResultsFor: nil, setting.Retention: nil,
+		},
+		"ServiceApi": {
+			setting.RetryQueue: retry, setting.SecretsKey: key, setting.PublicURL: url, setting.DisableIn: nil,
+			setting.Rate: optional{}, setting.CORSOrigins: optional{},
+		},
 	}
 	if d.Attached {
 		const mapping = "account=customer,id=jobId,status=state,kind:=scraping"
-		all["ServiceDispatch"][setting.Attributes], all["ServiceSweep"][setting.Attributes] = mapping, mapping
-	} else {
-		all["ServiceDispatch"][setting.ExportQueue], all["ServiceSweep"][setting.ExportQueue] = "${DataExport}", "${DataExport}"
-		all["ServiceExport"] = map[string]any{
-			setting.Queue: "${DataExport}", setting.FirstQueue: first, setting.Results: "${DataResults}", setting.ResultsFor: nil,
-			setting.Retention: nil, setting.Jobs: "${DataJobs}",
+		for _, f := range []string{"ServiceDispatch", "ServiceSweep", "ServiceExport"} {
+			all[f][setting.Attributes] = mapping
 		}
-		all["ServiceApi"][setting.Results] = "${DataResults}"
-		all["ServiceSweep"][setting.Jobs], all["ServiceApi"][setting.Jobs] = "${DataJobs}", "${DataJobs}"
+	} else {
+		all["ServiceDispatch"][setting.ExportQueue], all["ServiceApi"][setting.Results] = "${DataExport}", "${DataResults}"
+		for _, f := range []string{"ServiceSweep", "ServiceApi", "ServiceExport"} {
+			all[f][setting.Jobs] = "${DataJobs}"
+		}
 	}
-	for _, f := range functionNames(d) {
+	for _, f := range functionNames() {
 		all[f][setting.Deliveries] = "${DataDeliveries}"
 		all[f][setting.Stage], all[f][setting.LogLevel] = nil, nil
 	}
 	return all
 }
+
+// optional is a value that the stage may leave out.
+type optional struct{}
 
 // checkEnvironments holds each function to its variables. Nil is a value that
 // the stage says, which must be there.
@@ -50,6 +59,7 @@ func checkEnvironments(d deployment, c *complaints) {
 		got, _ := d.at(f, "Environment.Variables").(map[string]any)
 		for name, value := range want {
 			switch {
+			case value == optional{}:
 			case got[name] == nil || got[name] == "":
 				c.add("%s has no %s", f, name)
 			case value != nil:
@@ -66,8 +76,8 @@ func checkEnvironments(d deployment, c *complaints) {
 
 // checkFunctions holds the functions to how they run and log.
 func checkFunctions(d deployment, c *complaints) {
-	c.same("functions", len(d.of("AWS::Lambda::Function")), len(functionNames(d)))
-	for _, f := range functionNames(d) {
+	c.same("functions", len(d.of("AWS::Lambda::Function")), len(functionNames()))
+	for _, f := range functionNames() {
 		c.props(d, f, map[string]any{
 			"Architectures": []string{"arm64"}, "Runtime": "provided.al2023", "Handler": "bootstrap",
 			"TracingConfig.Mode": "Active", "LoggingConfig.LogFormat": "JSON", "LoggingConfig.LogGroup": "${" + f + "Logs}",
@@ -83,7 +93,7 @@ func checkFunctions(d deployment, c *complaints) {
 // checkLogs holds every log group to an end.
 func checkLogs(d deployment, c *complaints) {
 	groups := d.of("AWS::Logs::LogGroup")
-	c.same("log groups", len(groups), len(functionNames(d))+1) // and the API's access log
+	c.same("log groups", len(groups), len(functionNames())+1) // and the API's access log
 	for _, g := range groups {
 		if d.number(g, "RetentionInDays") < 1 {
 			c.add("%s keeps its lines for ever", g)

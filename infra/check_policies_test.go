@@ -18,18 +18,16 @@ const (
 	failuresARN   = "${DataFailures.Arn}"
 	resultsARN    = "${DataResults.Arn}"
 	secretsKeyARN = "${DataSecretsKey.Arn}"
+	noticesARN    = "${DataNotices}"
+	topicsKeyARN  = "${DataAlarmsKey.Arn}"
 
 	attachedStream = "arn:aws:dynamodb:eu-central-1:111122223333:table/scrapes/stream/2026-01-01T00:00:00.000"
 	attachedKey    = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"
 )
 
-// functionNames of the service: nothing is exported where nothing can be uploaded.
-func functionNames(d deployment) []string {
-	names := []string{"ServiceDispatch", "ServiceDeliverFirst", "ServiceDeliverRetry", "ServiceSweep", "ServiceApi"}
-	if !d.Attached {
-		names = append(names, "ServiceExport")
-	}
-	return names
+// functionNames of the service.
+func functionNames() []string {
+	return []string{"ServiceDispatch", "ServiceDeliverFirst", "ServiceDeliverRetry", "ServiceSweep", "ServiceApi", "ServiceExport"}
 }
 
 // rows are the verbs of every function on the deliveries.
@@ -60,42 +58,46 @@ func allowed(d deployment) map[string]map[string][]string {
 		},
 		"ServiceSweep": {
 			deliveriesARN: rows("dynamodb:DeleteItem"), deliveriesARN + "/index/due": {"dynamodb:Query"},
-			firstARN: {"sqs:SendMessage"}, retryARN: {"sqs:SendMessage"},
+			firstARN: {"sqs:SendMessage"}, retryARN: {"sqs:SendMessage"}, exportARN: {"sqs:SendMessage"},
 			failuresARN: {"s3:ListBucket"}, failuresARN + "/*": {"s3:GetObject", "s3:DeleteObject"},
+			noticesARN: {"sns:Publish"}, topicsKeyARN: {"kms:Decrypt", "kms:GenerateDataKey"},
 		},
 		"ServiceApi": {
 			deliveriesARN: rows("dynamodb:DeleteItem"),
 			retryARN:      {"sqs:SendMessage"}, secretsKeyARN: {"kms:Decrypt", "kms:GenerateDataKey"},
 		},
+		"ServiceExport": {
+			deliveriesARN: rows("dynamodb:DeleteItem"), exportARN: receives(), firstARN: {"sqs:SendMessage"},
+			resultsARN: {"s3:ListBucket"}, resultsARN + "/records/*": {"s3:GetObject", "s3:DeleteObject"}, resultsARN + "/inputs/*": {"s3:DeleteObject"},
+			resultsARN + "/results/*": {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"},
+		},
 	}
 	if d.Attached {
 		may["ServiceDispatch"][attachedKey] = []string{"kms:Decrypt"}
 	} else {
-		may["ServiceSweep"][jobsARN] = []string{"dynamodb:UpdateItem"}
-		allowExports(may)
+		allowJobs(may)
 	}
-	for _, f := range functionNames(d) {
+	for _, f := range functionNames() {
 		may[f]["*"] = append(may[f]["*"], "xray:PutTelemetryRecords", "xray:PutTraceSegments")
 		may[f]["${"+f+"Logs.Arn}"] = []string{"logs:CreateLogStream", "logs:PutLogEvents"}
 	}
 	return may
 }
 
-// allowExports adds what jobs of our own bring with them: uploads and files.
-func allowExports(may map[string]map[string][]string) {
-	jobs := []string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"}
-	may["ServiceDispatch"][exportARN], may["ServiceSweep"][exportARN] = []string{"sqs:SendMessage"}, []string{"sqs:SendMessage"}
-	may["ServiceApi"][jobsARN] = jobs
-	may["ServiceApi"][jobsARN+"/index/account"] = []string{"dynamodb:Query"}
+// allowJobs adds what jobs of our own bring with them: the ledger reads them all,
+// and records of theirs are uploaded.
+func allowJobs(may map[string]map[string][]string) {
+	for _, f := range []string{"ServiceSweep", "ServiceApi", "ServiceExport"} {
+		may[f][jobsARN+"/index/account"] = []string{"dynamodb:Query"}
+	}
+	may["ServiceSweep"][jobsARN] = []string{"dynamodb:BatchGetItem", "dynamodb:UpdateItem"}
+	may["ServiceApi"][jobsARN] = rows()
+	may["ServiceExport"][jobsARN] = rows("dynamodb:DeleteItem")
+	may["ServiceDispatch"][exportARN] = []string{"sqs:SendMessage"}
 	may["ServiceApi"][resultsARN] = []string{"s3:ListBucket"}
 	may["ServiceApi"][resultsARN+"/records/*"] = []string{"s3:PutObject"}
 	may["ServiceApi"][resultsARN+"/inputs/*"] = []string{"s3:GetObject", "s3:PutObject"}
 	may["ServiceApi"][resultsARN+"/results/*"] = []string{"s3:GetObject"}
-	may["ServiceExport"] = map[string][]string{
-		deliveriesARN: rows(), jobsARN: jobs, exportARN: receives(), firstARN: {"sqs:SendMessage"},
-		resultsARN: {"s3:ListBucket"}, resultsARN + "/records/*": {"s3:GetObject"},
-		resultsARN + "/results/*": {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"},
-	}
 }
 
 func stream(d deployment) string {
@@ -108,7 +110,7 @@ func stream(d deployment) string {
 // checkPolicies holds each function to its own verbs on its own resources.
 func checkPolicies(d deployment, c *complaints) {
 	want := allowed(d)
-	for _, f := range functionNames(d) {
+	for _, f := range functionNames() {
 		role := f + "Role"
 		c.same(f+" Role", d.at(f, "Role"), "${"+role+".Arn}")
 		c.same(role+" ManagedPolicyArns", d.at(role, "ManagedPolicyArns"), nil)
@@ -120,7 +122,7 @@ func checkPolicies(d deployment, c *complaints) {
 			c.add("%s is a policy beside those of the roles", name)
 		}
 	}
-	c.same("roles", len(d.of("AWS::IAM::Role")), len(functionNames(d)))
+	c.same("roles", len(d.of("AWS::IAM::Role")), len(functionNames()))
 }
 
 // grants returns what a role may do, as resource and actions.

@@ -98,6 +98,9 @@ func full(t *testing.T) map[string]any {
 	stages := contextWith(t, nil)["stages"].(map[string]any)
 	stage := stages["prod"].(map[string]any)
 	stage["alarmEmail"] = "ops@example.com"
+	stage["operatorAccount"], stage["disableAfterDays"] = "operator", -1
+	stage["corsOrigins"] = []any{"https://app.example.com", "https://example.com"}
+	stage["throttle"].(map[string]any)["perKey"] = 50
 	stage["domain"] = map[string]any{
 		"name": "hooks.example.com", "certificateArn": "arn:aws:acm:eu-central-1:111122223333:certificate/0a1b2c3d-0000-4000-8000-000000000000",
 	}

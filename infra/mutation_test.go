@@ -25,6 +25,18 @@ func faults() []fault {
 		{"a managed policy", set("ServiceSweepRole", "ManagedPolicyArns", []any{"arn:aws:iam::aws:policy/AmazonSQSFullAccess"})},
 		{"a policy beside the role", add("ServiceExtraPolicy", "AWS::IAM::Policy")},
 		{"export may write records", replaceResource("ServiceExportRole", "s3:PutObject", resultsARN+"/records/*")},
+		{"sweep may read results", addResource("ServiceSweepRole", "s3:GetObject", resultsARN+"/results/*")},
+		{"erasures that leave files", dropStatement("ServiceExportRole", "/inputs/*")},
+		{"erasures that find no jobs", dropStatement("ServiceExportRole", "/index/account")},
+		{"erasures that leave rows", dropAction("ServiceExportRole", "dynamodb:DeleteItem")},
+		{"erasures that nobody goes on with", dropResource("ServiceSweepRole", exportARN)},
+		{"sweep may delete jobs", addAction("ServiceSweepRole", `"${DataJobs.Arn}"`, "dynamodb:DeleteItem")},
+		{"a ledger that sees no jobs", dropStatement("ServiceSweepRole", "/index/account")},
+		{"sweep may change the topic", addAction("ServiceSweepRole", "sns:Publish", "sns:SetTopicAttributes")},
+		{"sweep may publish to all topics", replaceResource("ServiceSweepRole", "sns:Publish", "*")},
+		{"sweep may set off alarms", replaceResource("ServiceSweepRole", "sns:Publish", "${DataAlarms}")},
+		{"notices that the key keeps back", dropAction("ServiceSweepRole", "kms:GenerateDataKey")},
+		{"deliver may publish", addAction("ServiceDeliverFirstRole", "sqs:ReceiveMessage", "sns:Publish")},
 		{"anybody may start sweep", set("ServiceSweepEveryMinute", "SourceArn", nil)},
 
 		{"a short visibility", set("DataRetry", "VisibilityTimeout", 120.0)},
@@ -64,6 +76,8 @@ func faults() []fault {
 		{"exports to the first queue", set("ServiceDispatch", "Environment.Variables.JOBHOOK_EXPORT_QUEUE_URL", "${DataFirst}")},
 		{"a variable is missing", set("ServiceApi", "Environment.Variables.JOBHOOK_PUBLIC_URL", nil)},
 		{"the wrong bucket", set("ServiceSweep", "Environment.Variables.JOBHOOK_FAILURES_BUCKET", "${DataResults}")},
+		{"notices to the topic of alarms", set("ServiceSweep", "Environment.Variables.JOBHOOK_NOTICES_TOPIC", "${DataAlarms}")},
+		{"failing endpoints for ever", set("ServiceDeliverFirst", "Environment.Variables.JOBHOOK_DISABLE_AFTER", nil)},
 		{"logs as text", set("ServiceSweep", "LoggingConfig.LogFormat", "Text")},
 		{"logs for ever", set("ServiceDispatchLogs", "RetentionInDays", nil)},
 		{"no traces", set("ServiceApi", "TracingConfig.Mode", "PassThrough")},
@@ -84,12 +98,20 @@ func faults() []fault {
 		{"a key that alarms cannot use", set("DataAlarmsKey", "KeyPolicy.Statement.1", nil)},
 		{"a topic that alarms cannot publish to", set("DataAlarmsPolicy", "PolicyDocument.Statement.1", nil)},
 		{"a plain topic", set("DataAlarms", "KmsMasterKeyId", nil)},
+		{"a plain topic of notices", set("DataNotices", "KmsMasterKeyId", nil)},
+		{"a topic without TLS", drop("DataNoticesPolicy")},
+		{"a topic of notices that alarms publish to", set("DataNoticesPolicy", "PolicyDocument.Statement.0", map[string]any{
+			"Effect": "Allow", "Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish", "Resource": "${DataNotices}",
+		})},
+		{"a topic too many", add("DataOther", "AWS::SNS::Topic")},
 
 		{"paths in the access log", set("ServiceHttpStage", "AccessLogSettings.Format", `{"routeKey":"$context.routeKey","status":"$context.status","path":"$context.path"}`)},
 		{"no access log", set("ServiceHttpStage", "AccessLogSettings", nil)},
 		{"no throttling", set("ServiceHttpStage", "DefaultRouteSettings", nil)},
 		{"an alarm is missing", drop("ServiceRetryDeadLettersAlarm")},
 		{"failed exports that nobody hears of", drop("ServiceExportsFailedAlarm")},
+		{"webhooks that are missing by the ledger and nobody hears of", drop("ServiceLedgerDifferenceAlarm")},
+		{"messages that are lost and nobody hears of", drop("ServiceLedgerStuckAlarm")},
 		{"an alarm that nobody hears", set("ServiceIteratorAgeAlarm", "AlarmActions", nil)},
 		{"an alarm without advice", set("ServiceIteratorAgeAlarm", "AlarmDescription", "Too old")},
 		{"an alarm of the other queue", set("ServiceFirstInFlightAlarm", "Dimensions.0.Value", "${DataRetry.QueueName}")},
@@ -236,6 +258,14 @@ func addAction(role, beside, action string) func(deployment) bool {
 
 func replaceResource(role, action, resource string) func(deployment) bool {
 	return onStatement(role, action, func(s map[string]any) { s["Resource"] = resource })
+}
+
+func addResource(role, action, resource string) func(deployment) bool {
+	return onStatement(role, action, func(s map[string]any) { s["Resource"] = append(anys(s["Resource"]), resource) })
+}
+
+func dropResource(role, resource string) func(deployment) bool {
+	return onStatement(role, resource, func(s map[string]any) { s["Resource"] = without(s["Resource"], resource) })
 }
 
 func replaceText(name, path, old, new string) func(deployment) bool {

@@ -34,13 +34,12 @@ func dataOutputs(stack awscdk.Stack, d *jobhook.Data) {
 	output(stack, "DeliveriesTable", "Deliveries, attempts, endpoints and accounts", d.Deliveries.TableName())
 	queueOutputs(stack, "First", "first attempts", d.First)
 	queueOutputs(stack, "Retry", "retries", d.Retry)
-	if d.Export.Queue != nil {
-		queueOutputs(stack, "Export", "exports", d.Export)
-	}
+	queueOutputs(stack, "Export", "exports and erasures", d.Export)
 	output(stack, "FailuresBucket", "Stream batches that dispatch could not take; sweep replays them", d.Failures.BucketName())
 	output(stack, "ResultsBucket", "Uploaded records and result files", d.Results.BucketName())
 	output(stack, "SecretsKeyArn", "Seals the secrets of endpoints", d.SecretsKey.KeyArn())
 	output(stack, "AlarmTopicArn", "Subscribe to it to hear of alarms", d.Alarms.TopicArn())
+	output(stack, "NoticesTopic", "Subscribe to it to hear of endpoints that fail, are disabled or recover", d.Notices.TopicArn())
 }
 
 func queueOutputs(stack awscdk.Stack, id, what string, q jobhook.Queue) {

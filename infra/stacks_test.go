@@ -31,7 +31,7 @@ func checks() []check {
 		{"policies", checkPolicies}, {"wildcards", checkWildcards}, {"invokers", checkInvokers},
 		{"functions", checkFunctions}, {"environments", checkEnvironments}, {"logs", checkLogs},
 		{"stream", checkStream}, {"lanes", checkLanes}, {"export", checkExport}, {"queues", checkQueues}, {"schedule", checkSchedule},
-		{"tables", checkTables}, {"buckets", checkBuckets}, {"keys", checkKeys}, {"topic", checkTopic}, {"removal", checkRemoval},
+		{"tables", checkTables}, {"buckets", checkBuckets}, {"keys", checkKeys}, {"topics", checkTopics}, {"removal", checkRemoval},
 		{"api", checkAPI}, {"access log", checkAccessLog}, {"outputs", checkOutputs},
 		{"alarms", checkAlarms}, {"dashboard", checkDashboard},
 	}
@@ -107,7 +107,16 @@ func TestAStageCanSayEverything(t *testing.T) {
 	c.props(d, "ServiceSweepLogs", map[string]any{"RetentionInDays": 90})
 	c.props(d, "DataResults", map[string]any{"LifecycleConfiguration.Rules.0.ExpirationInDays": 14, "LifecycleConfiguration.Rules.2.ExpirationInDays": 30})
 	c.props(d, "ServiceExportToExport", map[string]any{"ScalingConfig": map[string]any{"MaximumConcurrency": 10}})
-	c.props(d, "ServiceSweep", map[string]any{"Environment.Variables.JOBHOOK_RETENTION": "720h", "Environment.Variables.JOBHOOK_STAGE": "prod"})
+	c.props(d, "ServiceSweep", map[string]any{
+		"Environment.Variables.JOBHOOK_RETENTION": "720h", "Environment.Variables.JOBHOOK_STAGE": "prod",
+		"Environment.Variables.JOBHOOK_OPERATOR_ACCOUNT": "operator",
+	})
+	c.props(d, "ServiceApi", map[string]any{
+		"Environment.Variables.JOBHOOK_RATE": "50", "Environment.Variables.JOBHOOK_CORS_ORIGINS": "https://app.example.com,https://example.com",
+	})
+	for _, f := range []string{"ServiceDeliverFirst", "ServiceDeliverRetry", "ServiceApi"} {
+		c.props(d, f, map[string]any{"Environment.Variables.JOBHOOK_DISABLE_AFTER": "never"})
+	}
 	c.same("DeletionPolicy of deliveries", d.Resources["DataDeliveries"].DeletionPolicy, "Retain")
 	for _, complaint := range c {
 		t.Error(complaint)
@@ -187,8 +196,9 @@ func TestTheConstructStandsInAStackOfItsOwn(t *testing.T) {
 		"Environment.Variables.JOBHOOK_JOB_ATTRIBUTES": "id=jobId", "Environment.Variables.JOBHOOK_RETENTION": "720h",
 		"Environment.Variables.JOBHOOK_LOG_LEVEL": "info",
 	})
+	c.props(d, "WebhooksServiceDeliverFirst", map[string]any{"Environment.Variables.JOBHOOK_DISABLE_AFTER": "120h"})
 	c.same("outputs", len(d.Outputs), 0)
-	c.same("functions", len(d.of("AWS::Lambda::Function")), 5)
+	c.same("functions", len(d.of("AWS::Lambda::Function")), 6)
 	for _, complaint := range c {
 		t.Error(complaint)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/jobhook/jobhook/shared/s3files"
 	"github.com/jobhook/jobhook/shared/setting"
 	"github.com/jobhook/jobhook/shared/sqsqueue"
+	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // maxUpload bounds a part that comes through the API: an event has at most 6 MB,
@@ -71,6 +72,7 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	queue, key, publicURL := r.URL(setting.RetryQueue), r.Need(setting.SecretsKey), r.URL(setting.PublicURL)
 	rate, origins := r.Count(setting.Rate), r.Origins(setting.CORSOrigins)
 	bucket, level := r.Text(setting.Results), r.LogLevel()
+	rules := webhook.HealthRules{DisableAfter: r.DisableAfter()}
 	if err := r.Err(); err != nil {
 		return lambdahost.Function{}, err
 	}
@@ -83,7 +85,7 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	client := httpsend.New(httpsend.Options{MaxSockets: maxSockets, AllowPrivate: getenv(setting.Private) == "true"})
 	c := api.Config{
 		Retry:  sqsqueue.New(sqs.NewFromConfig(config), queue),
-		Sender: client, MaxUpload: maxUpload,
+		Sender: client, MaxUpload: maxUpload, Rules: rules,
 		Rate: rate, CORSOrigins: origins, PublicURL: publicURL, Version: api.Version, Log: log,
 	}
 	if getenv(setting.Private) != "true" {

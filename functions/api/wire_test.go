@@ -40,3 +40,15 @@ func TestItTakesARateAndOriginsAndRefusesWhatIsNone(t *testing.T) {
 		t.Errorf("got %v, want both named", err)
 	}
 }
+
+func TestItTakesTheTimeUntilAnEndpointIsDisabledAndRefusesWhatIsNone(t *testing.T) {
+	env := whole()
+	for _, valid := range []string{"48h", setting.Never} {
+		env[setting.DisableIn] = valid
+		wiretest.StartsWithoutACall(t, wire, env)
+	}
+	env[setting.DisableIn] = "soon"
+	if _, err := wire(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), setting.DisableIn) {
+		t.Errorf("got %v, want %s named", err, setting.DisableIn)
+	}
+}

@@ -88,6 +88,40 @@ func TestADeadEndpointIsTriedToTheEndOfItsSchedule(t *testing.T) {
 	}
 }
 
+// TestALimitedEndpointCostsOneWriteForABatch: a batch leases all its attempts
+// of an endpoint at once, and nothing else differs.
+func TestALimitedEndpointCostsOneWriteForABatch(t *testing.T) {
+	happy, limited := play(t, "happy-10", 100, 20), play(t, "limited-10", 100, 20)
+	more := difference(limited.DynamoDB, happy.DynamoDB)
+	if n := more["UpdateItem"]; n < 10 || n > 100 || len(more) != 1 {
+		t.Errorf("requests more for 100 deliveries in 10 batches: %v; want an UpdateItem for each batch and endpoint", more)
+	}
+	units := limited.Consumed["deliveries"].Write - happy.Consumed["deliveries"].Write
+	if units != float64(more["UpdateItem"]) {
+		t.Errorf("%v write units more for %d leases, want one each", units, more["UpdateItem"])
+	}
+	if diff := cmp.Diff(limited.SQS, happy.SQS); diff != "" {
+		t.Errorf("requests to SQS (-limited +happy):\n%s", diff)
+	}
+}
+
+// TestHeldDeliveriesAreReleasedByTheirProbe: two are held, and one of them tries
+// the endpoint before the other follows.
+func TestHeldDeliveriesAreReleasedByTheirProbe(t *testing.T) {
+	got := play(t, "tripped-10", 200, 20)
+	if got.Delivered != 200 || got.Lambda.Invocations["sweep"] != 2 || got.Lambda.Invocations["deliver-retry"] != 2 {
+		t.Errorf("%d delivered, invocations %v; want 200, two runs of sweep and a batch after each", got.Delivered, got.Lambda.Invocations)
+	}
+	if n := got.DynamoDB["TransactWriteItems"]; n != 1 {
+		t.Errorf("%d transactions, want one: the circuit closes, and that is told", n)
+	}
+	// Each enters the index when it is held and leaves it, enters it as due when
+	// it is released and leaves it when it is delivered.
+	if u := got.Consumed["deliveries/due"].Write; u != 2*4 {
+		t.Errorf("%v write units of the index, want 4 for each held delivery", u)
+	}
+}
+
 // TestAMessageThatCannotBeDeflatedTakesNoThirdUnit: an event of a body of 1 KiB
 // stays within one unit even then.
 func TestAMessageThatCannotBeDeflatedTakesNoThirdUnit(t *testing.T) {

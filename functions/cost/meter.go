@@ -89,9 +89,14 @@ func (m *meter) count(input any, asked bool, result any, err error) {
 	}
 	m.requests[operation]++
 	var refused *types.ConditionalCheckFailedException
+	var canceled *types.TransactionCanceledException
 	switch {
 	case errors.As(err, &refused):
 		m.consume("refused", units{Write: refusedUnits(refused.Item)})
+	case errors.As(err, &canceled): // it costs as much as one that is made
+		for _, reason := range canceled.CancellationReasons {
+			m.consume("refused", units{Write: 2 * refusedUnits(reason.Item)})
+		}
 	case err != nil:
 		m.fail(fmt.Errorf("%s: %w", operation, err))
 	default:
@@ -215,6 +220,9 @@ func (m *meter) countInserts(in *dynamodb.BatchExecuteStatementInput, result any
 		}
 		table, row := insertedItem(in.Statements[i])
 		m.consume(table, units{Write: refusedUnits(row)})
+		if _, indexed := row["due_shard"]; indexed { // of its keys alone
+			m.consume(table+"/due", units{Write: 1})
+		}
 	}
 }
 

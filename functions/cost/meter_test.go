@@ -96,6 +96,15 @@ func TestUnitsAreThoseOfThePublishedRules(t *testing.T) {
 			_, err := client.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 			return err
 		}, units{Write: 4}, units{}},
+		{"two items in a transaction that is canceled", func() error {
+			put := &types.Put{TableName: &table, Item: itemOf("one", 900), ConditionExpression: aws.String("attribute_not_exists(pk)")}
+			other := &types.Put{TableName: &table, Item: itemOf("other", 900)}
+			_, err := client.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{{Put: put}, {Put: other}}})
+			if err == nil {
+				t.Error("the condition held")
+			}
+			return nil
+		}, units{Write: 4}, units{}},
 		{"two items", func() error { return get(true, "small", "exact") }, units{Read: 2}, units{}},
 		{"two items, eventually consistent", func() error { return get(false, "small", "exact") }, units{Read: 1}, units{}},
 		{"an item of 4,097 bytes", func() error {

@@ -39,6 +39,8 @@ func newReport(rate int) *report {
 		fmt.Sprintf("Lambda: arm64, %d MB; %s for each request to DynamoDB or SQS that follows another, %s of a whole processor for each record and message, "+
 			"and the answer. As many environments as that keeps busy, each with caches and statistics of its own.", memoryMB, roundTrip, recordCPU),
 		"Logs: lines and metrics of the functions, none of Lambda's own: their system log level is WARN. X-Ray keeps 5 % of the invocations.",
+		fmt.Sprintf("limited: every endpoint may have %d attempts a second, which it does not reach: each batch leases those of each of its endpoints. "+
+			"tripped: 1 %% of the deliveries go to an endpoint whose circuit is open; they are held, one of them tries it %s after the last, and the others follow.", limitedRate, openFor),
 		"Retries of different receivers share no request to SQS, though some would.",
 		"Not in it, as it does not grow with the webhooks: idle polls of the queues, idle runs of sweep, KMS (one call in 5 minutes per account and environment), metrics, alarms. " +
 			"Not in it either: the platform's own write of the job, the API, storage, and TLS and TCP around the bytes that are sent.",

@@ -18,6 +18,7 @@ const (
 	warmUp       = 5 * time.Second        // until the caches of all environments are filled
 	bigWindow    = time.Second            // Lambda gathers so long for batches above ten
 	longestFirst = 5 * 24 * time.Hour     // a run that lasts longer will not end
+	openFor      = 30 * time.Second       // a tripped endpoint stays so, after the last delivery
 )
 
 // outcome is what a scenario was counted to need.
@@ -49,6 +50,7 @@ func run(ctx context.Context, s scenario, server aws.Config, n, rate int) (outco
 	steps := []func() error{
 		func() error { return w.load(ctx, warmFrom, warm, rate) },
 		func() error { return w.flush(ctx) },
+		func() error { return w.trip(ctx, time.Duration(n)*time.Second/time.Duration(rate)+openFor) },
 		func() error { w.reset(); return nil },
 		func() error { return w.load(ctx, 0, n, rate) },
 		func() error { return w.settle(ctx) },
@@ -134,20 +136,20 @@ func (w *world) window() time.Duration {
 // whatever is sent.
 func (w *world) settle(ctx context.Context) error {
 	for {
-		parked, err := w.probe.Due(ctx, w.clock.time().Add(longestFirst), 1)
+		sweepAt, parked, err := w.nextSweep(ctx)
 		if err != nil {
 			return err
 		}
 		retryAt, waiting := w.queues.next(retryQueue)
-		if len(parked) == 0 && !waiting {
+		if !parked && !waiting {
 			return nil
 		}
 		if w.clock.time().After(start().Add(longestFirst)) {
 			return fmt.Errorf("deliveries have not ended after %s", longestFirst)
 		}
-		if waiting && (len(parked) == 0 || !retryAt.After(sweepFor(parked[0]))) {
+		if waiting && (!parked || !retryAt.After(sweepAt)) {
 			err = w.advance(ctx, retryAt.Add(w.window()))
-		} else if err = w.advance(ctx, sweepFor(parked[0])); err == nil {
+		} else if err = w.advance(ctx, sweepAt); err == nil {
 			err = w.runSweep(ctx)
 		}
 		if err != nil {
@@ -156,10 +158,37 @@ func (w *world) settle(ctx context.Context) error {
 	}
 }
 
+// nextSweep is the next run of sweep that rings for a delivery or releases one;
+// false when none waits for any.
+func (w *world) nextSweep(ctx context.Context) (at time.Time, ok bool, err error) {
+	parked, err := w.probe.Due(ctx, w.clock.time().Add(longestFirst), 1)
+	if err != nil {
+		return at, false, err
+	}
+	for _, d := range parked {
+		at, ok = sweepFor(d), true
+	}
+	holders, err := w.probe.Holders(ctx)
+	for _, h := range holders {
+		if opens := w.releaseFor(h); !ok || opens.Before(at) {
+			at, ok = opens, true
+		}
+	}
+	return at, ok, err
+}
+
 // sweepFor is the run of sweep that rings for a delivery: the last one before
-// it is due.
-func sweepFor(d webhook.Delivery) time.Time {
-	return d.DueAt.Add(-time.Nanosecond).Truncate(sweepEvery)
+// it is due, or the one at that very time.
+func sweepFor(d webhook.Delivery) time.Time { return d.DueAt.Truncate(sweepEvery) }
+
+// releaseFor is the run of sweep that releases deliveries of an endpoint: the
+// first one after its gate opens.
+func (w *world) releaseFor(h webhook.Holder) time.Time {
+	now := w.clock.time()
+	if gate := h.Health.Gate(now); gate.Pass == webhook.PassNone {
+		now = gate.Until
+	}
+	return now.Truncate(sweepEvery).Add(sweepEvery)
 }
 
 // outcome gathers what was counted, if all went as it should.

@@ -13,8 +13,9 @@ import (
 
 const (
 	accounts    = 20
-	deadAccount = "acct-dead"
-	bodyBytes   = 1 << 10 // of each webhook
+	deadAccount = "acct-dead" // of the endpoint that fails
+	limitedRate = 100         // of each endpoint that is limited
+	bodyBytes   = 1 << 10     // of each webhook
 	publicURL   = "https://hooks.example.com"
 )
 
@@ -39,7 +40,7 @@ func newWorkload(s scenario) *workload {
 // change is the stream record of job number i, which ended at the given time.
 func (w *workload) change(i int, at time.Time) events.DynamoDBEventRecord {
 	account := accountName(w.random.IntN(accounts))
-	if w.scenario.dead(i) {
+	if w.scenario.aside(i) {
 		account = deadAccount
 	}
 	ran := time.Duration(2_000+w.random.IntN(58_000)) * time.Millisecond

@@ -19,6 +19,7 @@ import (
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
 	"github.com/jobhook/jobhook/functions/internal/logline"
 	"github.com/jobhook/jobhook/functions/internal/metrics"
+	"github.com/jobhook/jobhook/functions/internal/notify"
 	"github.com/jobhook/jobhook/functions/internal/sweep"
 	"github.com/jobhook/jobhook/shared/awstest"
 	"github.com/jobhook/jobhook/shared/dynamo"
@@ -101,6 +102,10 @@ func (w *world) log() *slog.Logger { return logline.New(w.logs, slog.LevelInfo) 
 
 // putAccounts makes 20 accounts, and one whose endpoint may be dead.
 func (w *world) putAccounts(ctx context.Context, secret webhook.Secret) error {
+	var policy webhook.PolicyPatch
+	if w.scenario.limited {
+		policy.Rate = new(limitedRate)
+	}
 	for i := range accounts + 1 {
 		account := accountName(i)
 		if i == accounts {
@@ -109,7 +114,7 @@ func (w *world) putAccounts(ctx context.Context, secret webhook.Secret) error {
 		err := errors.Join(
 			w.probe.PutAccount(ctx, webhook.Account{ID: account, Name: account, CreatedAt: start(), UpdatedAt: start()}),
 			w.probe.PutEndpoint(ctx, webhook.Endpoint{
-				ID: fmt.Sprintf("ep_%012d", i), Account: account, URL: "https://" + account + ".example.com/webhooks/jobhook",
+				ID: endpointID(i), Account: account, Policy: policy, URL: "https://" + account + ".example.com/webhooks/jobhook",
 				Format: format.Standard, Secrets: []webhook.Secret{secret}, Status: webhook.EndpointEnabled, CreatedAt: start(), UpdatedAt: start(),
 			}))
 		if err != nil {
@@ -117,6 +122,21 @@ func (w *world) putAccounts(ctx context.Context, secret webhook.Secret) error {
 		}
 	}
 	return nil
+}
+
+func endpointID(i int) string { return fmt.Sprintf("ep_%012d", i) }
+
+// trip opens the circuit of the last endpoint, as failures before the scenario
+// would have, for so long.
+func (w *world) trip(ctx context.Context, d time.Duration) error {
+	read, err := w.probe.HealthOf(ctx, deadAccount, endpointID(accounts))
+	if err != nil || !w.scenario.tripped {
+		return err
+	}
+	now, next := w.clock.time(), read
+	next.State, next.Since, next.Reason = webhook.Failing, now.Add(-time.Hour), "connect: connection refused"
+	next.Circuit, next.Version = webhook.Circuit{Opens: 1, OpenUntil: now.Add(d)}, read.Version+1
+	return w.probe.SetHealth(ctx, deadAccount, read, next)
 }
 
 // wire makes the functions as their mains do, with what is counted, and as many
@@ -149,8 +169,10 @@ func (w *world) wire(server aws.Config, jobs string, rate int) {
 		w.first = append(w.first, l)
 	}
 	w.retry = newLane(retryQueue, false)
+	store := w.store(tables, jobs, false)
 	w.sweep = &sweep.Handler{
-		Store: w.store(tables, jobs, false), Queue: queue(retryQueue), Horizon: sweepEvery,
+		Store: store, Queue: queue(retryQueue), Horizon: sweepEvery,
+		Notices: store, Notifier: &notify.Teller{Store: store, Queue: queue(firstQueue), Now: w.clock.time},
 		Metrics: metrics.New(w.logs, stage, "sweep"), Now: w.clock.time, Log: w.log(),
 	}
 }

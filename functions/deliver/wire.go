@@ -19,6 +19,7 @@ import (
 	"github.com/jobhook/jobhook/shared/kmsseal"
 	"github.com/jobhook/jobhook/shared/setting"
 	"github.com/jobhook/jobhook/shared/sqsqueue"
+	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // Bounds of the client that calls the receivers. Lambda has 1,024 file
@@ -36,6 +37,7 @@ const gatherFor = 5 * time.Millisecond
 func wire(getenv func(string) string) (lambdahost.Function, error) {
 	r := setting.NewReader(getenv)
 	lane := r.OneOf(setting.Lane, setting.LaneFirst, setting.LaneRetry)
+	rules := webhook.HealthRules{DisableAfter: r.DisableAfter()}
 	table, queue, stage := r.Need(setting.Deliveries), r.URL(setting.Queue), r.Need(setting.Stage)
 	key, publicURL, level := r.Need(setting.SecretsKey), r.URL(setting.PublicURL), r.LogLevel()
 	retry := ""
@@ -61,7 +63,7 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	})
 	handler := &deliver.Handler{
 		Store: store, Queue: sqsqueue.New(messages, queue), Sender: client, PublicURL: publicURL,
-		Health: &deliver.HealthLog{}, Crew: crew.New(), Metrics: metrics.New(os.Stdout, stage, "deliver-"+lane), Log: log,
+		Health: &deliver.HealthLog{}, Rules: rules, Traffic: &deliver.Traffic{}, Crew: crew.New(), Metrics: metrics.New(os.Stdout, stage, "deliver-"+lane), Log: log,
 	}
 	if retry != "" {
 		handler.Retry = sqsqueue.New(messages, retry)

@@ -41,3 +41,13 @@ func TestAnUnknownLaneIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestATimeUntilEndpointsAreDisabledThatIsNoneIsRefused(t *testing.T) {
+	for value, good := range map[string]bool{"": true, "36h": true, setting.Never: true, "soon": false} {
+		env := whole()
+		env[setting.DisableIn] = value
+		if _, err := wire(func(name string) string { return env[name] }); (err == nil) != good {
+			t.Errorf("%q: got %v", value, err)
+		}
+	}
+}

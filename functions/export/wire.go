@@ -2,11 +2,13 @@ package main
 
 import (
 	"os"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
+	"github.com/jobhook/jobhook/functions/internal/erase"
 	"github.com/jobhook/jobhook/functions/internal/export"
 	"github.com/jobhook/jobhook/functions/internal/lambdahost"
 	"github.com/jobhook/jobhook/functions/internal/logline"
@@ -17,6 +19,10 @@ import (
 	"github.com/jobhook/jobhook/shared/setting"
 	"github.com/jobhook/jobhook/shared/sqsqueue"
 )
+
+// eraseFor is how long one run goes on with erasures. Sweep asks for another
+// each minute, and exports wait meanwhile for one invocation of many.
+const eraseFor = 50 * time.Second
 
 // bucket is a bucket's files and the uploads to it.
 type bucket struct {
@@ -41,9 +47,11 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	tables.Log = log
 	tables.Client = dynamodb.NewFromConfig(config)
 	store, client, messages := dynamo.New(tables), s3files.Client(config), sqs.NewFromConfig(config)
+	files := s3files.New(client, results)
 	handler := &export.Handler{
-		Files: bucket{s3files.New(client, results), s3files.NewUploads(client, results)},
-		Queue: sqsqueue.New(messages, queue), Retention: links,
+		Files:    bucket{files, s3files.NewUploads(client, results)},
+		Erasures: &erase.Eraser{Store: store, Files: files, Budget: eraseFor, Log: log},
+		Queue:    sqsqueue.New(messages, queue), Retention: links,
 		Store: store, Metrics: metrics.New(os.Stdout, stage, "export"), Log: log,
 		// Without metrics of its own: its line tells of batches of the stream.
 		Dispatch: &dispatch.Handler{Store: store, Queue: sqsqueue.New(messages, first), Attributes: attributes, Retention: retention, Log: log},

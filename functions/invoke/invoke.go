@@ -15,6 +15,7 @@ import (
 	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
 	"github.com/jobhook/jobhook/functions/internal/export"
+	"github.com/jobhook/jobhook/functions/internal/notify"
 	"github.com/jobhook/jobhook/functions/internal/sweep"
 	"github.com/jobhook/jobhook/functions/internal/world"
 	"github.com/jobhook/jobhook/shared/disk"
@@ -69,7 +70,7 @@ func open(ctx context.Context, dir string, out io.Writer) (*bench, error) {
 	b.handlers = map[string]lambda.Handler{
 		"dispatch": lambda.NewHandler(b.dispatch.Handle),
 		"deliver":  lambda.NewHandler((&deliver.Handler{Store: b.store, Queue: b.first, Retry: b.retry, Sender: &printer{out: out}}).Handle),
-		"sweep":    lambda.NewHandler((&sweep.Handler{Store: b.store, Queue: b.retry, Horizon: time.Minute}).Handle),
+		"sweep":    lambda.NewHandler((&sweep.Handler{Store: b.store, Queue: b.retry, Horizon: time.Minute, Notices: b.store, Notifier: &notify.Teller{Store: b.store, Queue: b.first}}).Handle),
 		"export":   lambda.NewHandler((&export.Handler{Files: b.files, Store: b.store, Jobs: b.store, Dispatch: b.dispatch}).Handle),
 	}
 	return b, nil

@@ -21,8 +21,10 @@ import (
 	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/demo"
 	"github.com/jobhook/jobhook/functions/internal/dispatch"
+	"github.com/jobhook/jobhook/functions/internal/erase"
 	"github.com/jobhook/jobhook/functions/internal/export"
 	"github.com/jobhook/jobhook/functions/internal/host"
+	"github.com/jobhook/jobhook/functions/internal/notify"
 	"github.com/jobhook/jobhook/functions/internal/resend"
 	"github.com/jobhook/jobhook/functions/internal/site"
 	"github.com/jobhook/jobhook/functions/internal/sweep"
@@ -54,6 +56,10 @@ const (
 	exportReceives   = 10
 	exportsAtOnce    = 1 // each uses a processor
 )
+
+// eraseFor is how long one run of sweep goes on with erasures; its other parts
+// wait for it.
+const eraseFor = 200 * time.Millisecond
 
 // wire puts the product together and runs it until ctx ends.
 func wire(ctx context.Context, args []string) error {
@@ -156,10 +162,12 @@ func (p *process) openQueues(ctx context.Context) (err error) {
 // assemble joins the handlers to the store, the queues and the sender.
 func (p *process) assemble(o options) {
 	client := httpsend.New(httpsend.Options{AllowPrivate: o.AllowPrivate, MaxSockets: maxSockets()})
-	health := &deliver.HealthLog{}
+	health, traffic := &deliver.HealthLog{}, &deliver.Traffic{Share: o.MaxInFlight * host.MaxMessages / 4}
+	rules := webhook.HealthRules{DisableAfter: o.disableAfter()}
 	lane := func(name string, queue *sqlite.Queue, retry deliver.RetryQueue) host.Lane {
 		return host.Lane{Name: name, Queue: queue, Handler: &deliver.Handler{
-			Store: p.store, Queue: queue, Retry: retry, Sender: client, PublicURL: o.PublicURL, Health: health, Crew: p.crew, Log: p.log,
+			Store: p.store, Queue: queue, Retry: retry, Sender: client, PublicURL: o.PublicURL,
+			Health: health, Rules: rules, Traffic: traffic, Crew: p.crew, Log: p.log,
 		}}
 	}
 	dispatch := &dispatch.Handler{
@@ -172,18 +180,25 @@ func (p *process) assemble(o options) {
 		Sweep: &sweep.Handler{
 			Store: p.store, Queue: p.retry, Horizon: 2 * host.DefaultSweepEvery, Log: p.log,
 			Resends: p.store, Resender: &resend.Sender{Store: p.store, Queue: p.retry, PublicURL: o.PublicURL, Log: p.log},
+			Erasures: &erase.Eraser{Store: p.store, Files: p.files, Budget: eraseFor, Log: p.log},
+			Notices:  p.store, Notifier: &notify.Teller{Store: p.store, Queue: p.first, Operator: o.Operator, Retention: o.Retention},
+			Ledger: &sweep.Ledger{Books: p.store, Ends: dispatch, Retention: o.Retention, First: firstCheck},
 		},
 		Grace: o.ShutdownGrace, MaxBatches: o.MaxInFlight, Log: p.log,
 	}
 	config := api.Config{
 		Retry: p.retry, Sender: client, Local: p.files, MaxUpload: maxUpload,
-		PublicURL: o.PublicURL, Rate: o.Rate, CORSOrigins: o.CORSOrigins, Version: api.Version, Log: p.log,
+		PublicURL: o.PublicURL, Rate: o.Rate, CORSOrigins: o.CORSOrigins, Rules: rules, Version: api.Version, Log: p.log,
 	}
 	if !o.AllowPrivate {
 		config.RefusedHost = httpsend.RefusedHost
 	}
 	p.api = site.New(p.store, p.files, config)
 }
+
+// firstCheck is when the ledger is checked after a start, besides every hour:
+// what was lost before shows then.
+const firstCheck = time.Minute
 
 // maxUpload bounds one part of an upload: what a connection can send in time.
 const maxUpload = 5 << 30
@@ -211,12 +226,17 @@ func (p *process) run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("--addr %s: %w", o.Addr, err)
 	}
+	debug, err := listenDebug(o.DebugAddr)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	server := &http.Server{Handler: p.api, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	wait.Go(func() { tuneMemory(ctx) })
+	wait.Go(func() { serveDebug(ctx, debug) })
 	wait.Go(func() { p.host.Run(ctx) })
 	wait.Go(func() { p.cleanFiles(ctx, o.Retention) })
 	served := make(chan error, 1)

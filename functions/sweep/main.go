@@ -1,5 +1,6 @@
-// Command sweep is the Lambda that runs every minute: it rings for what is due, and
-// dispatches what dispatch could not take in time.
+// Command sweep is the Lambda that runs every minute: it rings for what is due,
+// releases what was held, tells of endpoints that fail, and dispatches what
+// dispatch could not take in time.
 package main
 
 import (

@@ -18,6 +18,8 @@ const (
 	lagMillis = 30_000
 	// backlogSeconds: sweep runs each minute, so five are five runs that did not do it.
 	backlogSeconds = 300
+	// ledgerMinutes lie between two checks of the ledger: what one found is on until the next.
+	ledgerMinutes = 60
 	// apiErrors a minute, of those that a caller may simply try again.
 	apiErrors = 5
 )
@@ -46,9 +48,7 @@ func (s *Service) alarms() {
 	}
 	s.watchOutcomes()
 	s.watchSweep()
-	if s.Export != nil {
-		s.watchExport()
-	}
+	s.watchExport()
 }
 
 func (s *Service) watchStream() {
@@ -116,12 +116,22 @@ func (s *Service) watchSweep() {
 		means: "Stream batches in the failures bucket could not be dispatched, again and again. After 30 days they are removed.",
 		do:    "Read the log group of sweep: it names the object and the cause. Once that is mended, the next run replays it.",
 	})
+	s.watch(watch{
+		id: "LedgerDifference", metric: s.own(ledgerDiffers, sum), above: 0, points: 1, of: ledgerMinutes,
+		means: "Deliveries were lost. The log of sweep (ledger.missing, ledger.lost) and GET /v1/ledger name them; named ones were sent again. Progress is only counted.",
+		do:    "Look for what lost them: stream records that nobody read, a table that was restored, rows that somebody deleted.",
+	})
+	s.watch(watch{
+		id: "LedgerStuck", metric: s.own(ledgerStuck, sum), above: 0, points: 1, of: ledgerMinutes,
+		means: "Messages were lost or the queue is half an hour behind; they were rung for again. None is missing.",
+		do:    "Look at the age of the oldest message and at the throttles of deliver. If no queue is behind, ask who purged one. The log of sweep (ledger.stuck) names the deliveries.",
+	})
 }
 
 func (s *Service) watchExport() {
 	s.watch(watch{
 		id: "ExportDeadLetters", metric: ofQueue(s.data.Export.DeadLetters, "ApproximateNumberOfMessagesVisible"), above: 0, points: 1,
-		means: "An export came 5 times and was never finished, nor given up: its function crashed or ran out of time or memory each time. Nobody is told of that result set.",
+		means: "An export, or a request to erase, came 5 times and was never finished, nor given up: its function crashed or ran out of time or memory each time. Nobody is told of that result set. Erasures are asked for again each minute.",
 		do:    "Search the logs of export for the job that the message names. If the set is too large for 15 minutes, raise memoryMB.export. Then start a redrive of the dead letters to their queue.",
 	})
 	s.watch(watch{

@@ -53,6 +53,12 @@ func (c *complaints) addresses(p Props) {
 			c.add("publicUrl is %.80q; write an absolute URL without a slash at its end, such as https://hooks.example.com", p.PublicURL)
 		}
 	}
+	for _, origin := range p.CORSOrigins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Scheme+"://"+u.Host != origin || strings.Contains(origin, ",") {
+			c.add("corsOrigins has %.80q; write scheme and host only, such as https://app.example.com", origin)
+		}
+	}
 	c.domain(p.Domain)
 }
 
@@ -75,6 +81,8 @@ func (c *complaints) numbers(p Props) {
 	c.between("streamParallelization", p.StreamParallelization, 1, 10)
 	c.between("throttle.rate", p.Throttle.Rate, 1, 10_000)
 	c.between("throttle.burst", p.Throttle.Burst, 1, 5_000)
+	c.between("throttle.perKey", p.Throttle.PerKey, 0, 10_000)
+	c.between("disableAfterDays", p.DisableAfterDays, -1, 365)
 	c.between("memoryMB.dispatch", p.MemoryMB.Dispatch, 128, 10_240)
 	c.between("memoryMB.deliver", p.MemoryMB.Deliver, 128, 10_240)
 	c.between("memoryMB.sweep", p.MemoryMB.Sweep, 128, 10_240)

@@ -18,11 +18,9 @@ func (s *Service) dashboard() {
 	})
 	s.row(s.alarmStatus())
 	s.row(s.outcomes(), s.lag(), s.latency())
-	s.row(s.streamAge(), s.streamTrouble(), s.backlog())
+	s.row(s.streamAge(), s.streamTrouble(), s.backlog(), s.circuits())
 	s.row(s.queue("First attempts: messages", s.data.First), s.queue("Retries: messages", s.data.Retry), s.oldest(), s.deadLetters())
-	if s.Export != nil {
-		s.row(s.exportMessages(), s.exportAge(), s.exportOutcomes())
-	}
+	s.row(s.exportMessages(), s.exportAge(), s.exportOutcomes())
 	s.row(s.perFunction("Errors", "Errors", sum), s.perFunction("Throttles", "Throttles", sum),
 		s.perFunction("Duration p99, ms", "Duration", "p99"), s.perFunction("Running at once", "ConcurrentExecutions", maximum))
 	s.row(s.consumed(), s.throttledTables(), s.apiAnswers(), s.apiLatency())
@@ -78,21 +76,26 @@ func (s *Service) latency() awscloudwatch.IWidget {
 }
 
 func (s *Service) streamAge() awscloudwatch.IWidget {
-	g := graph("Stream of jobs: age, ms", 3,
+	g := graph("Stream of jobs: age, ms", 4,
 		label(ofFunction(s.Dispatch, "IteratorAge", maximum), "oldest record read"), label(s.own(dispatchLag, "p99"), "p99 when dispatched"))
 	return widget(limit(g, iteratorAgeMillis))
 }
 
 func (s *Service) streamTrouble() awscloudwatch.IWidget {
-	return widget(graph("Not taken at the first go", 3,
+	return widget(graph("Not taken at the first go", 4,
 		label(s.own(recordsFailed, sum), "records that come again"), label(s.own(messagesFailed, sum), "messages that come again"),
-		label(s.own(declined, sum), "records declined"), label(s.own(replayed, sum), "batches replayed"), label(s.own(replaysFailed, sum), "replays failed")))
+		label(s.own(declined, sum), "records declined"), label(s.own(replayed, sum), "batches replayed"), label(s.own(replaysFailed, sum), "replays failed"),
+		label(s.own(ledgerDiffers, sum), "missing by the ledger"), label(s.own(ledgerStuck, sum), "stuck, rung for again")))
 }
 
 func (s *Service) backlog() awscloudwatch.IWidget {
-	g := graph("Parked deliveries that are overdue", 3, label(s.own(dueBacklogAge, maximum), "the oldest, s"))
+	g := graph("Parked deliveries that are overdue", 4, label(s.own(dueBacklogAge, maximum), "the oldest, s"))
 	g.Right = &[]awscloudwatch.IMetric{label(s.own(dueBacklog, maximum), "how many")}
 	return widget(limit(g, backlogSeconds))
+}
+
+func (s *Service) circuits() awscloudwatch.IWidget {
+	return widget(graph("Circuits that opened", 4, label(s.own(tripped, sum), "of endpoints"), label(s.own(hostsTripped, sum), "of hosts")))
 }
 
 func (s *Service) queue(title string, q Queue) awscloudwatch.IWidget {

@@ -17,14 +17,16 @@ type Data struct {
 	Deliveries awsdynamodb.Table
 	First      Queue
 	Retry      Queue
-	Export     Queue        // of runs whose records become files; empty when the platform has a table of its own
+	Export     Queue        // of runs whose records become files, and of requests to erase
 	Results    awss3.Bucket // uploaded records and inputs, result files
 	Failures   awss3.Bucket // what dispatch could not take from the stream in time
 	SecretsKey awskms.Key   // seals the secrets of endpoints
 	Alarms     awssns.Topic // told of alarms
+	Notices    awssns.Topic // told of endpoints that fail, are disabled or recover
 
 	stream    *string // ARN of the stream of jobs
 	streamKey *string // ARN of the customer's key of that stream; nil without
+	topicsKey awskms.Key
 }
 
 // NewData makes the data of a Jobhook. It panics with all that is wrong with
@@ -36,9 +38,7 @@ func NewData(scope constructs.Construct, id *string, props *Props) *Data {
 	d.deliveries(p)
 	d.First = d.queue("First", p, doorbells())
 	d.Retry = d.queue("Retry", p, doorbells())
-	if d.hasExports() {
-		d.Export = d.queue("Export", p, exports())
-	}
+	d.Export = d.queue("Export", p, exports())
 	d.Results = d.results(p)
 	d.Failures = d.bucket("Failures", p, expire("", failureDays))
 	d.SecretsKey = awskms.NewKey(d.Construct, jsii.String("SecretsKey"), &awskms.KeyProps{
@@ -46,13 +46,13 @@ func NewData(scope constructs.Construct, id *string, props *Props) *Data {
 		EnableKeyRotation: jsii.Bool(true),
 		RemovalPolicy:     p.removal(),
 	})
-	d.topic(p)
+	d.topics(p)
 	return d
 }
 
-// hasExports tells whether records can be uploaded: the run that they belong to
+// hasUploads tells whether records can be uploaded: the run that they belong to
 // is written to the row of its job, and a platform's own table is not written to.
-func (d *Data) hasExports() bool { return d.Jobs != nil }
+func (d *Data) hasUploads() bool { return d.Jobs != nil }
 
 // removal of what holds data.
 func (p Props) removal() awscdk.RemovalPolicy {

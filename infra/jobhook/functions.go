@@ -2,6 +2,8 @@ package jobhook
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/jsii-runtime-go"
@@ -15,15 +17,14 @@ const (
 	apiSeconds      = 29 // API Gateway gives up after 30 s
 )
 
-// functions makes the six, of five binaries; export only where records can be uploaded.
+// functions makes the six, of five binaries. Where no records can be uploaded,
+// export only erases.
 func (s *Service) functions() {
 	s.Dispatch = s.dispatch()
 	s.DeliverFirst = s.deliverFirst()
 	s.DeliverRetry = s.deliverRetry()
 	s.Sweep = s.sweep()
-	if s.data.hasExports() {
-		s.Export = s.export()
-	}
+	s.Export = s.export()
 	s.API = s.api()
 }
 
@@ -34,7 +35,9 @@ func (s *Service) dispatch() awslambda.Function {
 		setting.Retention:  s.retention(),
 	}
 	s.attributes(env)
-	s.exportQueue(env)
+	if d.hasUploads() {
+		env[setting.ExportQueue] = d.Export.Queue.QueueUrl()
+	}
 	return s.function(spec{
 		id: "Dispatch", asset: assetDispatch, about: "Turns changes of jobs into deliveries",
 		memoryMB: s.props.MemoryMB.Dispatch, seconds: dispatchSeconds, env: env, may: s.dispatchMay(),
@@ -65,22 +68,27 @@ func (s *Service) deliverEnv(lane string, from Queue) map[string]*string {
 		setting.Queue:      from.Queue.QueueUrl(),
 		setting.SecretsKey: s.data.SecretsKey.KeyArn(),
 		setting.PublicURL:  s.URL,
+		setting.DisableIn:  s.disableAfter(),
 	}
 }
 
 func (s *Service) sweep() awslambda.Function {
 	d := s.data
 	env := map[string]*string{
-		setting.FirstQueue: d.First.Queue.QueueUrl(),
-		setting.RetryQueue: d.Retry.Queue.QueueUrl(),
-		setting.Failures:   d.Failures.BucketName(),
-		setting.Retention:  s.retention(),
+		setting.FirstQueue:  d.First.Queue.QueueUrl(),
+		setting.RetryQueue:  d.Retry.Queue.QueueUrl(),
+		setting.ExportQueue: d.Export.Queue.QueueUrl(),
+		setting.Failures:    d.Failures.BucketName(),
+		setting.Retention:   s.retention(),
+		setting.NoticesTo:   d.Notices.TopicArn(),
+	}
+	if s.props.OperatorAccount != "" {
+		env[setting.Operator] = jsii.String(s.props.OperatorAccount)
 	}
 	s.attributes(env)
-	s.exportQueue(env)
 	s.jobsTable(env)
 	return s.function(spec{
-		id: "Sweep", asset: assetSweep, about: "Does each minute what is due: parked retries, releases, shelving, expiry, replays",
+		id: "Sweep", asset: assetSweep, about: "Does each minute what is due: parked retries, releases, notices, shelving, expiry, replays",
 		memoryMB: s.props.MemoryMB.Sweep, seconds: sweepSeconds, env: env, may: s.sweepMay(),
 	})
 }
@@ -91,13 +99,13 @@ func (s *Service) export() awslambda.Function {
 		setting.Queue:      d.Export.Queue.QueueUrl(),
 		setting.FirstQueue: d.First.Queue.QueueUrl(),
 		setting.Retention:  s.retention(),
+		setting.Results:    d.Results.BucketName(),
 		setting.ResultsFor: hours(s.props.Days.Results),
 	}
 	s.attributes(env)
 	s.jobsTable(env)
-	s.results(env)
 	return s.function(spec{
-		id: "Export", asset: assetExport, about: "Makes files of the records of a run",
+		id: "Export", asset: assetExport, about: "Makes files of the records of a run, and erases accounts and subjects",
 		memoryMB: s.props.MemoryMB.Export, seconds: exportSeconds, env: env, may: s.exportMay(),
 	})
 }
@@ -107,33 +115,28 @@ func (s *Service) api() awslambda.Function {
 		setting.RetryQueue: s.data.Retry.Queue.QueueUrl(),
 		setting.SecretsKey: s.data.SecretsKey.KeyArn(),
 		setting.PublicURL:  s.URL,
+		setting.DisableIn:  s.disableAfter(),
+	}
+	if s.props.Throttle.PerKey > 0 {
+		env[setting.Rate] = jsii.String(strconv.Itoa(s.props.Throttle.PerKey))
+	}
+	if len(s.props.CORSOrigins) > 0 {
+		env[setting.CORSOrigins] = jsii.String(strings.Join(s.props.CORSOrigins, ","))
 	}
 	s.jobsTable(env)
-	s.results(env)
+	if s.data.hasUploads() {
+		env[setting.Results] = s.data.Results.BucketName()
+	}
 	return s.function(spec{
 		id: "Api", asset: assetAPI, about: "The HTTP API",
 		memoryMB: s.props.MemoryMB.API, seconds: apiSeconds, env: env, may: s.apiMay(),
 	})
 }
 
-// results is left out where no records can be uploaded.
-func (s *Service) results(env map[string]*string) {
-	if s.data.hasExports() {
-		env[setting.Results] = s.data.Results.BucketName()
-	}
-}
-
 // jobsTable is left out where the platform keeps its jobs itself.
 func (s *Service) jobsTable(env map[string]*string) {
 	if s.data.Jobs != nil {
 		env[setting.Jobs] = s.data.Jobs.TableName()
-	}
-}
-
-// exportQueue is for those who dispatch: from the stream, or what it gave up.
-func (s *Service) exportQueue(env map[string]*string) {
-	if s.data.hasExports() {
-		env[setting.ExportQueue] = s.data.Export.Queue.QueueUrl()
 	}
 }
 
@@ -146,6 +149,14 @@ func (s *Service) attributes(env map[string]*string) {
 
 func (s *Service) retention() *string {
 	return hours(s.props.Days.Deliveries)
+}
+
+// disableAfter is when an endpoint that only fails is disabled.
+func (s *Service) disableAfter() *string {
+	if s.props.DisableAfterDays < 0 {
+		return jsii.String(setting.Never)
+	}
+	return hours(s.props.DisableAfterDays)
 }
 
 func hours(days int) *string { return jsii.String(fmt.Sprintf("%dh", 24*days)) }

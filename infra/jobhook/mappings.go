@@ -17,9 +17,7 @@ func (s *Service) mappings() {
 	s.mapStream()
 	s.mapQueue("FirstToDeliver", s.DeliverFirst, s.data.First, s.props.First)
 	s.mapQueue("RetryToDeliver", s.DeliverRetry, s.data.Retry, s.props.Retry)
-	if s.Export != nil {
-		s.mapQueue("ExportToExport", s.Export, s.data.Export, Lane{BatchSize: 1, MaxConcurrency: s.props.Exports.MaxConcurrency})
-	}
+	s.mapQueue("ExportToExport", s.Export, s.data.Export, Lane{BatchSize: 1, MaxConcurrency: s.props.Exports.MaxConcurrency})
 }
 
 // mapStream begins with the oldest record, so that none is lost between the

@@ -16,6 +16,8 @@ const (
 	failed          = "Failed"
 	retried         = "Retried"
 	held            = "Held"
+	tripped         = "Tripped"
+	hostsTripped    = "HostsTripped"
 	firstAttemptLag = "FirstAttemptLag"
 	endpointLatency = "EndpointLatency"
 	messagesFailed  = "MessagesFailed"
@@ -26,6 +28,8 @@ const (
 	dueBacklog      = "DueBacklog"
 	replayed        = "Replayed"
 	replaysFailed   = "ReplaysFailed"
+	ledgerDiffers   = "LedgerDifference"
+	ledgerStuck     = "LedgerStuck"
 	exported        = "Exported"
 	exportsFailed   = "ExportsFailed"
 )

@@ -25,7 +25,7 @@ func (s *Service) dispatchMay() []awsiam.PolicyStatement {
 		allow([]*string{d.Failures.BucketArn()}, "s3:ListBucket"),
 		allow([]*string{d.Failures.ArnForObjects(jsii.String("*"))}, "s3:PutObject"),
 	}
-	if d.hasExports() {
+	if d.hasUploads() {
 		may = append(may, maySend(d.Export))
 	}
 	if d.streamKey != nil {
@@ -50,27 +50,37 @@ func (s *Service) sweepMay() []awsiam.PolicyStatement {
 		mayQuery(d.Deliveries, dueIndex),
 		maySend(d.First),
 		maySend(d.Retry),
+		maySend(d.Export),
 		allow([]*string{d.Failures.BucketArn()}, "s3:ListBucket"),
 		allow([]*string{d.Failures.ArnForObjects(jsii.String("*"))}, "s3:GetObject", "s3:DeleteObject"),
+		allow([]*string{d.Notices.TopicArn()}, "sns:Publish"),
+		allow([]*string{d.topicsKey.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"), // SNS asks for both of who publishes
 	}
 	if d.Jobs != nil {
-		may = append(may, allow([]*string{d.Jobs.TableArn()}, "dynamodb:UpdateItem"), maySend(d.Export))
+		may = append(may,
+			// The ledger reads jobs, shelving writes them.
+			allow([]*string{d.Jobs.TableArn()}, "dynamodb:BatchGetItem", "dynamodb:UpdateItem"),
+			mayQuery(d.Jobs, accountIndex))
 	}
 	return may
 }
 
-// exportMay needs a table of jobs of ours: there is no export without.
+// exportMay is about exports and erasures, which alone delete jobs and files.
 func (s *Service) exportMay() []awsiam.PolicyStatement {
 	d := s.data
-	return []awsiam.PolicyStatement{
-		mayKeep(d.Deliveries),
+	may := []awsiam.PolicyStatement{
+		mayKeep(d.Deliveries, "dynamodb:DeleteItem"),
 		mayReceive(d.Export),
 		maySend(d.First),
-		mayKeepJobs(d.Jobs),
 		allow([]*string{d.Results.BucketArn()}, "s3:ListBucket"),
 		allow(objects(d.Results, files.Records), "s3:GetObject"),
 		allow(objects(d.Results, files.Results), "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"),
+		allow(objects(d.Results, files.Results, files.Records, files.Inputs), "s3:DeleteObject"),
 	}
+	if d.Jobs != nil {
+		may = append(may, mayKeep(d.Jobs, "dynamodb:DeleteItem"), mayQuery(d.Jobs, accountIndex))
+	}
+	return may
 }
 
 func (s *Service) apiMay() []awsiam.PolicyStatement {
@@ -82,7 +92,7 @@ func (s *Service) apiMay() []awsiam.PolicyStatement {
 	}
 	if d.Jobs != nil {
 		may = append(may,
-			mayKeepJobs(d.Jobs), mayQuery(d.Jobs, accountIndex),
+			mayKeep(d.Jobs), mayQuery(d.Jobs, accountIndex),
 			allow([]*string{d.Results.BucketArn()}, "s3:ListBucket"),
 			allow(objects(d.Results, files.Records), "s3:PutObject"), // its links are signed with this role
 			allow(objects(d.Results, files.Inputs), "s3:GetObject", "s3:PutObject"),
@@ -97,11 +107,6 @@ func objects(b awss3.Bucket, prefixes ...string) (arns []*string) {
 		arns = append(arns, b.ArnForObjects(jsii.String(prefix+"*")))
 	}
 	return arns
-}
-
-// mayKeepJobs lets rows of the jobs be read and written.
-func mayKeepJobs(t awsdynamodb.Table) awsiam.PolicyStatement {
-	return allow([]*string{t.TableArn()}, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query")
 }
 
 // mayKeep lets rows of a table be read and written, and more if it is named.

@@ -15,6 +15,15 @@ type Props struct {
 	Removal string `json:"removal"`
 	// AlarmEmail is told of alarms, once it has confirmed that it wants to be. Nobody.
 	AlarmEmail string `json:"alarmEmail"`
+	// OperatorAccount is the account whose endpoints may subscribe to what happens
+	// to the endpoints of all accounts. None.
+	OperatorAccount string `json:"operatorAccount"`
+	// DisableAfterDays is after how many days of failures only an endpoint is
+	// disabled; below 0 never. 5.
+	DisableAfterDays int `json:"disableAfterDays"`
+	// CORSOrigins are the web pages that may call the API from a browser, such as
+	// https://app.example.com. None.
+	CORSOrigins []string `json:"corsOrigins"`
 	// Domain is a name of your own for the API. None.
 	Domain Domain `json:"domain"`
 	// PublicURL is under what customers reach the API when that is neither
@@ -32,7 +41,7 @@ type Props struct {
 	// tables begin with 4,000 writes and 12,000 reads a second and grow by
 	// themselves. AWS charges once for what is asked beyond.
 	Warm Throughput `json:"warmThroughput"`
-	// Throttle bounds the requests to the API of all callers together.
+	// Throttle bounds the requests to the API.
 	Throttle Throttle `json:"throttle"`
 	// MemoryMB is the memory of the functions; their share of a CPU goes with it.
 	MemoryMB Memory `json:"memoryMB"`
@@ -81,8 +90,9 @@ type Throughput struct {
 
 // Throttle bounds requests a second.
 type Throttle struct {
-	Rate  int `json:"rate"`  // over time; 1,000
-	Burst int `json:"burst"` // at once; 2,000
+	Rate   int `json:"rate"`   // of all callers together, over time; 1,000
+	Burst  int `json:"burst"`  // of all callers together, at once; 2,000
+	PerKey int `json:"perKey"` // of each key, or of an account's keys together; 100 for accounts, and no bound for others
 }
 
 // Memory is memory in MB, 128 to 10,240.
@@ -109,7 +119,8 @@ func (p Props) withDefaults() Props {
 	p.First.BatchSize, p.Retry.BatchSize = or(p.First.BatchSize, 10), or(p.Retry.BatchSize, 10)
 	p.Exports.MaxConcurrency = or(p.Exports.MaxConcurrency, 10)
 	p.StreamParallelization = or(p.StreamParallelization, 4)
-	p.Throttle = Throttle{Rate: or(p.Throttle.Rate, 1000), Burst: or(p.Throttle.Burst, 2000)}
+	p.DisableAfterDays = or(p.DisableAfterDays, 5)
+	p.Throttle.Rate, p.Throttle.Burst = or(p.Throttle.Rate, 1000), or(p.Throttle.Burst, 2000)
 	p.MemoryMB = Memory{
 		Dispatch: or(p.MemoryMB.Dispatch, 256), Deliver: or(p.MemoryMB.Deliver, 256),
 		Sweep: or(p.MemoryMB.Sweep, 256), Export: or(p.MemoryMB.Export, 512), API: or(p.MemoryMB.API, 512),

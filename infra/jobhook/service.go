@@ -17,7 +17,7 @@ type Service struct {
 	DeliverFirst awslambda.Function
 	DeliverRetry awslambda.Function
 	Sweep        awslambda.Function
-	Export       awslambda.Function // nil when the platform has a table of its own
+	Export       awslambda.Function
 	API          awslambda.Function
 	Dashboard    awscloudwatch.Dashboard
 	// URL is where customers reach the API.
@@ -51,17 +51,14 @@ func (s *Service) stack() awscdk.Stack { return awscdk.Stack_Of(s.Construct) }
 
 // all returns the functions with the names that people know them by.
 func (s *Service) all() []named {
-	all := []named{
+	return []named{
 		{"dispatch", "Dispatch", s.Dispatch},
 		{"deliver-first", "DeliverFirst", s.DeliverFirst},
 		{"deliver-retry", "DeliverRetry", s.DeliverRetry},
 		{"sweep", "Sweep", s.Sweep},
 		{"api", "Api", s.API},
+		{"export", "Export", s.Export},
 	}
-	if s.Export != nil {
-		all = append(all, named{"export", "Export", s.Export})
-	}
-	return all
 }
 
 type named struct {

@@ -8,19 +8,18 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// topic makes the topic of the alarms. Its key is its own: CloudWatch must be
-// let into it, as a topic under the key of AWS's takes no message from an alarm.
-func (d *Data) topic(p Props) {
-	key := awskms.NewKey(d.Construct, jsii.String("AlarmsKey"), &awskms.KeyProps{
-		Description:       jsii.String("Encrypts the messages of Jobhook's alarms"),
+// topics makes those of the alarms and of the notices. Their key is their own:
+// CloudWatch must be let into it, as a topic under the key of AWS's takes no
+// message from an alarm.
+func (d *Data) topics(p Props) {
+	d.topicsKey = awskms.NewKey(d.Construct, jsii.String("AlarmsKey"), &awskms.KeyProps{
+		Description:       jsii.String("Encrypts the messages of Jobhook's topics"),
 		EnableKeyRotation: jsii.Bool(true),
 		RemovalPolicy:     p.removal(),
 	})
-	key.AddToResourcePolicy(toCloudWatch(jsii.String("*"), "kms:Decrypt", "kms:GenerateDataKey*"), nil)
-	d.Alarms = awssns.NewTopic(d.Construct, jsii.String("Alarms"), &awssns.TopicProps{
-		DisplayName: jsii.String("Jobhook " + p.Stage), MasterKey: key, EnforceSSL: jsii.Bool(true),
-	})
-	// A policy of ours takes the place of the one that lets the account publish.
+	d.topicsKey.AddToResourcePolicy(toCloudWatch(jsii.String("*"), "kms:Decrypt", "kms:GenerateDataKey*"), nil)
+	d.Alarms = d.topic("Alarms", "Jobhook "+p.Stage)
+	d.Notices = d.topic("Notices", "Jobhook "+p.Stage+" endpoints")
 	publish := toCloudWatch(d.Alarms.TopicArn(), "sns:Publish")
 	publish.AddCondition(jsii.String("ArnLike"), map[string]any{"aws:SourceArn": d.anyAlarm()})
 	d.Alarms.AddToResourcePolicy(publish)
@@ -29,6 +28,14 @@ func (d *Data) topic(p Props) {
 			Topic: d.Alarms, Protocol: awssns.SubscriptionProtocol_EMAIL, Endpoint: jsii.String(p.AlarmEmail),
 		})
 	}
+}
+
+// topic makes one that takes no message over a plain connection. Its policy takes
+// the place of the one that lets the account publish: a role must be allowed to.
+func (d *Data) topic(id, name string) awssns.Topic {
+	return awssns.NewTopic(d.Construct, jsii.String(id), &awssns.TopicProps{
+		DisplayName: jsii.String(name), MasterKey: d.topicsKey, EnforceSSL: jsii.Bool(true),
+	})
 }
 
 // anyAlarm of this account and region.

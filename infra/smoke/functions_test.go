@@ -36,7 +36,7 @@ func startFunctions(t *testing.T, d *deployment, database awstest.Server) functi
 	t.Helper()
 	here := map[string]string{
 		"AWS_ENDPOINT_URL_DYNAMODB": database.URL, "AWS_ENDPOINT_URL_SQS": d.moto.URL,
-		"AWS_ENDPOINT_URL_KMS": d.moto.URL, "AWS_ENDPOINT_URL_S3": d.moto.URL,
+		"AWS_ENDPOINT_URL_KMS": d.moto.URL, "AWS_ENDPOINT_URL_S3": d.moto.URL, "AWS_ENDPOINT_URL_SNS": d.moto.URL,
 		setting.Private: "true",
 	}
 	client := lambda.NewFromConfig(d.moto.Config())

@@ -15,11 +15,12 @@ import (
 // hookPath is what nobody but the receiver and Jobhook should know.
 const hookPath = "/hook/c0ffee-unguessable"
 
-// receiver takes webhooks. It refuses the very first.
+// receiver takes webhooks. It refuses the very first, and is gone to one job's.
 type receiver struct {
 	*httptest.Server
 	lock sync.Mutex
 	all  []arrival
+	gone string // the job
 }
 
 // arrival is a request as it came.
@@ -47,8 +48,18 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if len(r.all) == 0 || err != nil {
 		a.status = http.StatusInternalServerError
 	}
+	if r.gone != "" && a.told().Data.JobID == r.gone {
+		a.status = http.StatusGone
+	}
 	r.all = append(r.all, a)
 	w.WriteHeader(a.status)
+}
+
+// goneTo makes it answer that it is gone.
+func (r *receiver) goneTo(job string) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.gone = job
 }
 
 // of returns what came about a job.

@@ -57,6 +57,7 @@ func TestAJobWrittenToTheDeployedStackLeadsToAWebhook(t *testing.T) {
 	s.replay(t)
 	s.feeds.eventually(t, "the batch is dispatched after all", func() bool { return s.state(t, s.lost) == "delivered" })
 	s.checkArrivals(t, s.lost)
+	s.disable(t)
 	s.checkQueues(t)
 	if err := s.feeds.stop(); err != nil {
 		t.Error(err)
@@ -283,6 +284,22 @@ func (s *site) failures(t *testing.T) (keys []string) {
 	return keys
 }
 
+// disable lets the receiver say that it is gone, and reads what the topic of
+// notices tells of that.
+func (s *site) disable(t *testing.T) {
+	t.Helper()
+	heard := awstest.Subscribe(t, s.moto, s.output(t, "NoticesTopic"), `{"type":["endpoint.disabled"]}`)
+	const job = "smoke-gone"
+	s.receiver.goneTo(job)
+	s.write(t, job)
+	s.feeds.eventually(t, "the receiver is taken at its word", func() bool { return s.state(t, job) == "dead" })
+	client := sqs.NewFromConfig(s.moto.Config())
+	s.feeds.eventually(t, "the notice is published", func() bool {
+		tick(t, s.deployment, s.functions)
+		return left(t, client, heard) == 1
+	})
+}
+
 // checkArrivals looks at the last job, and that nothing else came.
 func (s *site) checkArrivals(t *testing.T, last string) {
 	t.Helper()
@@ -308,8 +325,8 @@ func (s *site) checkQueues(t *testing.T) {
 }
 
 // checkLogs reads what all functions have printed. The webhooks: a refused and
-// four accepted first attempts, two of them of the job with records; a retry and
-// a resend.
+// four accepted first attempts, two of them of the job with records, and one that
+// the receiver was gone for; a retry and a resend.
 func (s *site) checkLogs(t *testing.T) {
 	t.Helper()
 	key := strings.Split(s.front.key, "_")
@@ -317,8 +334,8 @@ func (s *site) checkLogs(t *testing.T) {
 		"the endpoint's secret": strings.TrimPrefix(s.secret, "whsec_"), "the path of its URL": hookPath, "the operator's key": key[len(key)-1],
 	})
 	printed.want(t, map[string]float64{
-		"deliver-first Retried": 1, "deliver-first Delivered": 4, "deliver-first FirstAttemptLag values": 5, "deliver-first MessagesFailed": 0,
-		"deliver-retry Delivered": 2, "deliver-retry MessagesFailed": 0, "dispatch Records": 8, "dispatch RecordsFailed": 0,
+		"deliver-first Retried": 1, "deliver-first Delivered": 4, "deliver-first Failed": 1, "deliver-first FirstAttemptLag values": 6, "deliver-first MessagesFailed": 0,
+		"deliver-retry Delivered": 2, "deliver-retry MessagesFailed": 0, "dispatch Records": 10, "dispatch RecordsFailed": 0,
 		"export Exported": 1, "export ExportedRecords": 2, "export ExportsFailed": 0, "export MessagesFailed": 0,
 		"sweep Replayed": 2, "sweep ReplaysFailed": 0,
 	})

@@ -15,12 +15,14 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jobhook/jobhook/functions/internal/world"
 	"github.com/jobhook/jobhook/shared/awstest"
 	"github.com/jobhook/jobhook/shared/lambdatest"
 	"github.com/jobhook/jobhook/shared/setting"
+	"github.com/jobhook/jobhook/shared/sqsqueue"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -32,7 +34,7 @@ func shipped() map[string][]string {
 		"dispatch": {setting.Deliveries, setting.FirstQueue, setting.Stage},
 		"deliver": {setting.Deliveries, setting.Lane, setting.Queue, setting.RetryQueue, setting.SecretsKey, setting.PublicURL,
 			setting.Stage},
-		"sweep":  {setting.Deliveries, setting.FirstQueue, setting.RetryQueue, setting.Failures, setting.Stage},
+		"sweep":  {setting.Deliveries, setting.FirstQueue, setting.RetryQueue, setting.ExportQueue, setting.Failures, setting.Stage},
 		"export": {setting.Deliveries, setting.FirstQueue, setting.Results, setting.Stage},
 		"api":    {setting.Deliveries, setting.RetryQueue, setting.SecretsKey, setting.PublicURL},
 	}
@@ -122,14 +124,7 @@ func TestDeliverPostsWhatItsFixturesRingFor(t *testing.T) {
 		if len(messages) == 0 {
 			break
 		}
-		bells := make([]webhook.Doorbell, len(messages))
-		for i, m := range messages {
-			var err error
-			if bells[i], err = webhook.ParseDoorbell(m.Body); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if answer := invoke[events.SQSEventResponse](t, f, batch(t, bells)); len(answer.BatchItemFailures) != 0 {
+		if answer := invoke[events.SQSEventResponse](t, f, batch(t, bellsOf(t, messages))); len(answer.BatchItemFailures) != 0 {
 			t.Errorf("failed %+v", answer.BatchItemFailures)
 		}
 	}
@@ -211,6 +206,36 @@ func TestSweepTakesItsFixture(t *testing.T) {
 		t.Errorf("metrics %+v", log.metrics)
 	}
 	log.are(t, "sweep")
+}
+
+func TestSweepTellsTheOperatorOfAFailingEndpointByTopicAndByWebhook(t *testing.T) {
+	s := newSite(t)
+	moto := awstest.Moto(t)
+	queue := awstest.Subscribe(t, moto, s.env[setting.NoticesTo], `{"type":["endpoint.failing"]}`)
+	s.failing("acme", "ep_standard")
+	f := s.start("sweep", nil)
+	if _, err := f.Invoke(t.Context(), s.payload("sweep-tick")); err != nil {
+		t.Fatal(err)
+	}
+	if log := read(t, f); !slices.Contains(log.messages, "notice.told") {
+		t.Errorf("logged %q", log.messages)
+	}
+	published := sqsqueue.New(sqs.NewFromConfig(moto.Config()), queue).Receive(t.Context(), 10, 5*time.Second)
+	if len(published) != 1 || !strings.Contains(published[0].Body, "ep_standard") {
+		t.Errorf("published %+v, want what happened to ep_standard", published)
+	}
+	rung := s.first.Receive(t.Context(), 10, 5*time.Second)
+	if len(rung) != 1 || rung[0].Group != solo {
+		t.Fatalf("rung for %+v, want a delivery of the operator's account", rung)
+	}
+	deliver := s.start("deliver", nil)
+	if answer := invoke[events.SQSEventResponse](t, deliver, batch(t, bellsOf(t, rung))); len(answer.BatchItemFailures) != 0 {
+		t.Fatalf("failed %+v", answer.BatchItemFailures)
+	}
+	got := s.receiver.all()
+	if len(got) != 1 || got[0].path != "/solo" || !strings.Contains(got[0].body, `"type":"endpoint.failing"`) || !strings.Contains(got[0].body, `"endpoint_id":"ep_standard"`) {
+		t.Errorf("received %+v, want what happened to ep_standard", got)
+	}
 }
 
 func TestSweepDispatchesABatchThatLambdaGaveUp(t *testing.T) {

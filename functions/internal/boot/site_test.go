@@ -85,6 +85,7 @@ func newSite(t testing.TB) *site {
 		env: map[string]string{
 			"AWS_REGION": awstest.Region, "AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey, "AWS_SESSION_TOKEN": "",
 			"AWS_ENDPOINT_URL_DYNAMODB": database.URL, "AWS_ENDPOINT_URL_SQS": moto.URL, "AWS_ENDPOINT_URL_KMS": moto.URL, "AWS_ENDPOINT_URL_S3": files.URL,
+			"AWS_ENDPOINT_URL_SNS": moto.URL, setting.NoticesTo: awstest.Topic(t, moto), setting.Operator: solo,
 			setting.Deliveries: deliveries, setting.Jobs: jobs, setting.Stage: "test", setting.Retention: "48h",
 			setting.FirstQueue: first, setting.RetryQueue: retry, setting.Queue: first, setting.Lane: setting.LaneFirst,
 			setting.ExportQueue: exports, setting.Results: awstest.Bucket(t, files.S3()),
@@ -218,6 +219,42 @@ func (s *site) finished(n int) events.DynamoDBEventRecord {
 		ApproximateCreationDateTime: events.SecondsEpochTime{Time: time.Now()}, SequenceNumber: fmt.Sprintf("%026d", n),
 		OldImage: image("processing"), NewImage: image("success"),
 	}}
+}
+
+// failing records that an endpoint is failing, and that somebody is to hear of
+// it: the account solo asks for it.
+func (s *site) failing(account, endpoint string) {
+	s.Helper()
+	_, err := s.store.UpdateEndpoint(s.Context(), solo, "ep_solo", func(e webhook.Endpoint) (webhook.Endpoint, error) {
+		e.Types = webhook.OfEndpoints()
+		return e, nil
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	read, err := s.store.HealthOf(s.Context(), account, endpoint)
+	if err != nil {
+		s.Fatal(err)
+	}
+	now := time.Now()
+	next := webhook.Health{Endpoint: endpoint, State: webhook.Failing, Since: now, Reason: "the receiver answered 500", Version: read.Version + 1}
+	told := webhook.Notice{Type: webhook.EndpointFailingEvent, Account: account, Endpoint: endpoint, URL: "https://receiver.example/", At: now, Since: now}
+	if err := s.store.SetHealth(s.Context(), account, read, next, told); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// bellsOf are the doorbells that messages carry.
+func bellsOf(t testing.TB, messages []webhook.Message) []webhook.Doorbell {
+	t.Helper()
+	bells := make([]webhook.Doorbell, len(messages))
+	for i, m := range messages {
+		var err error
+		if bells[i], err = webhook.ParseDoorbell(m.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bells
 }
 
 // belfry gathers doorbells.
