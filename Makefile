@@ -19,9 +19,13 @@ TAGS    := lambda.norpc
 CALLERS := deliver api
 LEAN    := $(TAGS),nethttpomithttp2
 
+# How long each fuzz target runs.
+FUZZTIME ?= 60s
+export FUZZTIME
+
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
-.PHONY: help run demo test lint bench cost invoke build synth deploy key tools clean
+.PHONY: help run demo test lint fuzz audit bench soak cost invoke build synth deploy key tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sed 's/^\([a-z-]*\): /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -54,11 +58,20 @@ lint: ## gofmt, go vet, staticcheck, import rules
 	go run $(STATICCHECK) ./...
 	go test -count=1 ./functions/internal/layers # it asks go list, of which the cache knows nothing
 
+fuzz: ## try every fuzz target for FUZZTIME (60s); FUZZ=name for some of them
+	@.ci/fuzz
+
+audit: ## look for known vulnerabilities (.ci/audit ends with 4 when their database cannot be reached)
+	@.ci/audit
+
 cost: tools ## count what a million webhooks cost on AWS; writes build/cost.json
 	go run ./functions/cost $(ARGS)
 
 bench: ## measure speed, CPU and memory; writes build/bench.json
 	go run ./functions/bench $(ARGS)
+
+soak: ## run the product for half an hour in a hostile world: ARGS="-duration 3m" for less; writes build/soak.json
+	go run ./functions/soak $(ARGS)
 
 invoke: ## run one handler on one fixture: make invoke FN=deliver EVENT=deliver-one
 	@go run ./functions/invoke -fn "$(FN)" -event "$(EVENT)"

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/jobhook/jobhook/functions/internal/child"
 )
 
 // exportName is the scenario of one large result set.
@@ -46,44 +48,44 @@ func measureExport(ctx context.Context, o options, binary string) (f exportFigur
 	if !o.keep {
 		defer os.RemoveAll(folder)
 	}
-	c, err := start(ctx, binary, folder)
+	c, err := child.Start(ctx, binary, folder, child.Options{})
 	if err != nil {
 		return f, err
 	}
-	defer c.stop()
-	if err := c.call(ctx, "PUT", "/v1/jobs/export", map[string]any{"account": "bench", "kind": "batch", "status": "running", "run": 1, "name": "bench"}); err != nil {
+	defer c.Stop()
+	if _, err := c.Call(ctx, "PUT", "/v1/jobs/export", map[string]any{"account": "bench", "kind": "batch", "status": "running", "run": 1, "name": "bench"}); err != nil {
 		return f, err
 	}
-	idle, err := usageOf(c.cmd.Process.Pid)
+	idle, err := c.Usage()
 	if err != nil {
 		return f, err
 	}
-	f.Records, f.IdleMiB = o.exported, idle.peakMiB
-	bytes, err := c.upload(ctx, o.exported)
+	f.Records, f.IdleMiB = o.exported, idle.PeakMiB
+	bytes, err := upload(ctx, c, o.exported)
 	if err != nil {
 		return f, err
 	}
-	uploaded, err := usageOf(c.cmd.Process.Pid)
+	uploaded, err := c.Usage()
 	if err != nil {
 		return f, err
 	}
 	begun := time.Now()
-	if err := c.call(ctx, "PATCH", "/v1/jobs/export", map[string]any{"status": "idle"}); err != nil {
+	if _, err := c.Call(ctx, "PATCH", "/v1/jobs/export", map[string]any{"status": "idle"}); err != nil {
 		return f, err
 	}
-	if err := c.exported(ctx, o.exported); err != nil {
-		return f, fmt.Errorf("%w\n%s", err, c.logTail())
+	if err := exported(ctx, c, o.exported); err != nil {
+		return f, fmt.Errorf("%w\n%s", err, c.LogTail())
 	}
 	f.Seconds = time.Since(begun).Seconds()
-	after, err := usageOf(c.cmd.Process.Pid)
+	after, err := c.Usage()
 	mb := float64(bytes) / 1e6
-	f.MiB, f.PeakMiB = float64(bytes)/(1<<20), after.peakMiB
-	f.UploadMBs, f.ExportMBs = mb/(uploaded.cpu-idle.cpu).Seconds(), mb/(after.cpu-uploaded.cpu).Seconds()
+	f.MiB, f.PeakMiB = float64(bytes)/(1<<20), after.PeakMiB
+	f.UploadMBs, f.ExportMBs = mb/(uploaded.CPU-idle.CPU).Seconds(), mb/(after.CPU-uploaded.CPU).Seconds()
 	return f, err
 }
 
 // upload sends n records, and returns how many bytes that were.
-func (c *child) upload(ctx context.Context, n int) (sent int64, err error) {
+func upload(ctx context.Context, c *child.Child, n int) (sent int64, err error) {
 	for part, from := 1, 0; from < n; part, from = part+1, from+exportPartRecords {
 		body, in := io.Pipe()
 		count := int64(0)
@@ -97,7 +99,7 @@ func (c *child) upload(ctx context.Context, n int) (sent int64, err error) {
 			}
 			in.CloseWithError(err)
 		}()
-		if err := c.post(ctx, fmt.Sprintf("/v1/jobs/export/runs/1/records?part=%d", part), body); err != nil {
+		if _, err := c.Send(ctx, http.MethodPost, fmt.Sprintf("/v1/jobs/export/runs/1/records?part=%d", part), "application/x-ndjson", body); err != nil {
 			return sent, err
 		}
 		sent += count
@@ -105,30 +107,10 @@ func (c *child) upload(ctx context.Context, n int) (sent int64, err error) {
 	return sent, nil
 }
 
-func (c *child) post(ctx context.Context, path string, body io.Reader) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+path, body)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+operatorKey)
-	req.Header.Set("Content-Type", "application/x-ndjson")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("POST %s: answer %d: %s", path, resp.StatusCode, answer)
-	}
-	return err
-}
-
 // exported waits until the result set is ready, and has all records.
-func (c *child) exported(ctx context.Context, records int) error {
-	r := &readers{child: c, client: http.DefaultClient}
+func exported(ctx context.Context, c *child.Child, records int) error {
 	for {
-		body, err := r.get(ctx, "/v1/jobs/export/result-sets?account=bench")
+		body, err := c.Call(ctx, http.MethodGet, "/v1/jobs/export/result-sets?account=bench", nil)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/jobhook/jobhook/functions/internal/child"
 )
 
 // figures are the results of a scenario, as they stand in bench.json. Healthy
@@ -40,6 +42,9 @@ type figures struct {
 	EmptyCPUs     float64 `json:"empty_cpu_s_per_1000,omitempty"`     // the same load on an empty store
 	CPURatio      float64 `json:"cpu_to_empty,omitempty"`             // CPU per delivery, to that
 	PrefillS      float64 `json:"prefill_s,omitempty"`                // time it took to store them
+	Calm          string  `json:"calm,omitempty"`                     // the same scenario of this run without hanging endpoints
+	P99Ratio      float64 `json:"p99_to_calm,omitempty"`              // of the healthy endpoints
+	SpeedRatio    float64 `json:"speed_to_calm,omitempty"`            // deliveries a second to a healthy endpoint
 	LogLines      int     `json:"log_lines_of_level_error,omitempty"` // should be none
 }
 
@@ -50,7 +55,7 @@ type trial struct {
 	binary   string
 	folder   string
 	ledger   *ledger
-	child    *child
+	child    *child.Child
 	platform *platform
 	fsync    *histogram
 	result   figures
@@ -94,16 +99,16 @@ func (t *trial) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer receivers.close()
-	if t.child, err = start(ctx, t.binary, t.folder); err != nil {
+	if t.child, err = child.Start(ctx, t.binary, t.folder, child.Options{}); err != nil {
 		return err
 	}
-	defer t.child.stop()
-	if err := t.child.prepare(ctx, t.plan, receivers.urls); err != nil {
+	defer t.child.Stop()
+	if err := prepare(ctx, t.child, t.plan, receivers.urls); err != nil {
 		return err
 	}
-	t.platform = &platform{addr: t.child.addr, key: operatorKey, ledger: t.ledger}
+	t.platform = &platform{addr: t.child.Addr, key: child.OperatorKey, ledger: t.ledger}
 	if err := t.load(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, t.child.logTail())
+		return fmt.Errorf("%w\n%s", err, t.child.LogTail())
 	}
 	if n := t.ledger.errors.Load(); n > 0 {
 		fmt.Fprintf(os.Stderr, "%s: %d changes were not acknowledged, the first one: %s\n", t.plan.name, n, t.ledger.firstError)
@@ -147,22 +152,22 @@ func (t *trial) send(ctx context.Context) int {
 // moment is the state of things at one time.
 type moment struct {
 	at        int64
-	child     usage
+	child     child.Usage
 	load      time.Duration // CPU time of this process
 	all       time.Duration // CPU time of everybody
 	delivered int64
 }
 
 func (t *trial) look() (moment, error) {
-	used, err := usageOf(t.child.cmd.Process.Pid)
-	all, err2 := machineCPU()
+	used, err := t.child.Usage()
+	all, err2 := child.MachineCPU()
 	return moment{t.ledger.now(), used, ownCPU(), all, t.ledger.delivered.Load()}, errors.Join(err, err2)
 }
 
 // others is how many processors were busy with neither the child nor this
 // process. Work of the kernel counts too, so it is never quite 0.
 func (after moment) others(before moment) float64 {
-	ours := after.child.cpu - before.child.cpu + after.load - before.load
+	ours := after.child.CPU - before.child.CPU + after.load - before.load
 	return max(0, (after.all-before.all-ours).Seconds()/seconds(after.at-before.at))
 }
 
@@ -193,14 +198,14 @@ func (t *trial) window(before, after moment) {
 	delivered := float64(after.delivered - before.delivered)
 	r := &t.result
 	r.Seconds = seconds(end - before.at)
-	r.RSSMiB = after.child.peakMiB
+	r.RSSMiB = after.child.PeakMiB
 	r.OtherCPUs = after.others(before)
 	r.Delivered = int(t.ledger.delivered.Load())
 	if delivered == 0 || end <= before.at {
 		return
 	}
 	r.DeliveriesPerS = delivered / r.Seconds
-	r.CPUsPer1000 = (after.child.cpu - before.child.cpu).Seconds() / delivered * 1000
+	r.CPUsPer1000 = (after.child.CPU - before.child.CPU).Seconds() / delivered * 1000
 	r.LoadCPUsPer1000 = (after.load - before.load).Seconds() / delivered * 1000
 }
 
@@ -231,7 +236,7 @@ func (t *trial) latencies(sent int) {
 	r.P50ms, r.P99ms, r.MaxMs = arrival.ms(50), arrival.ms(99), arrival.ms(100)
 	r.AckP50ms, r.AckP99ms = ack.ms(50), ack.ms(99)
 	r.Errors, r.Lost, r.Duplicates = int(l.errors.Load()), int(max(l.behind(), 0)), int(l.wrong.duplicates.Load())
-	r.LogLines = t.child.logLines()
+	r.LogLines = t.child.LogLines()
 	if t.plan.failing {
 		r.Refused = int(l.refused.Load())
 		r.AttemptsRatio = float64(l.attempts.Load()) / float64(l.delivered.Load()+l.refused.Load())
@@ -260,6 +265,16 @@ func (t *trial) integrity() error {
 		}
 	}
 	return errors.Join(all...)
+}
+
+// compare sets how hanging endpoints change what the healthy ones get. Fewer
+// endpoints are healthy, so a burst has fewer webhooks for them.
+func (f *figures) compare(name string, calm figures, p plan) {
+	if calm.P99ms == 0 || calm.DeliveriesPerS == 0 {
+		return
+	}
+	f.Calm, f.P99Ratio = name, f.P99ms/calm.P99ms
+	f.SpeedRatio = f.DeliveriesPerS / calm.DeliveriesPerS * float64(p.endpoints) / float64(p.endpoints-p.hanging)
 }
 
 func seconds(ns int64) float64 { return time.Duration(ns).Seconds() }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/jobhook/jobhook/functions/internal/child"
 )
 
 // readsName is the scenario of customers who look: one account has all stored
@@ -58,11 +60,11 @@ func measureReads(ctx context.Context, o options, binary string) (f readFigures,
 	}
 	syscall.Sync()
 	f.Stored, f.PrefillS = o.prefill, time.Since(begun).Seconds()
-	c, err := start(ctx, binary, folder)
+	c, err := child.Start(ctx, binary, folder, child.Options{})
 	if err != nil {
 		return f, err
 	}
-	defer c.stop()
+	defer c.Stop()
 	r := &readers{child: c, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}, all: newHistogram(), routes: map[string]*histogram{}}
 	paths, err := r.paths(ctx)
 	if err != nil {
@@ -83,7 +85,7 @@ func measureReads(ctx context.Context, o options, binary string) (f readFigures,
 
 // readers read, and remember how long it took.
 type readers struct {
-	child  *child
+	child  *child.Child
 	client *http.Client
 
 	lock     sync.Mutex
@@ -170,11 +172,11 @@ func (r *readers) note(name string, d time.Duration, err error) {
 }
 
 func (r *readers) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.child.addr+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.child.Addr+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+operatorKey)
+	req.Header.Set("Authorization", "Bearer "+child.OperatorKey)
 	resp, err := r.client.Do(req)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,9 @@ func (f figures) notes() string {
 	if f.CPURatio > 0 {
 		add("%d stored: CPU %.2f x an empty store's %.3f", f.Stored, f.CPURatio, f.EmptyCPUs)
 	}
+	if f.Calm != "" {
+		add("healthy ones beside %s: p99 %.2f x, speed %.2f x", f.Calm, f.P99Ratio, f.SpeedRatio)
+	}
 	if f.OtherCPUs > disturbed {
 		add("disturbed: others used %.1f processors", f.OtherCPUs)
 	}

@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // requestSeconds is the timeout of the endpoints' requests.
 const requestSeconds = 10
@@ -50,15 +53,18 @@ func plans(o options) []plan {
 		{name: "burst-100", endpoints: 100},
 		{name: "burst-100-hang-1", endpoints: 100, hanging: 1},
 		{name: "burst-100-hang-10", endpoints: 100, hanging: 10},
+		{name: "burst-100-hang-30", endpoints: 100, hanging: 30},
 		// Ten failures in a row, which nothing retries, are one in 10^10.
 		{name: "burst-100-500s", endpoints: 100, failing: true, waits: []int{1, 2, 4, 4, 4, 4, 4, 4, 4}},
 		{name: "sustained", endpoints: 100, duration: o.sustained()},
 		{name: "open-500", endpoints: 100, rate: 500},
 		{name: "open-500-hang-1", endpoints: 100, hanging: 1, rate: 500},
 		{name: "open-500-hang-10", endpoints: 100, hanging: 10, rate: 500},
+		{name: "open-500-hang-30", endpoints: 100, hanging: 30, rate: 500},
 		{name: "open-100", endpoints: 100, rate: 100},
 		{name: "open-100-hang-1", endpoints: 100, hanging: 1, rate: 100},
 		{name: "open-100-hang-10", endpoints: 100, hanging: 10, rate: 100},
+		{name: "open-100-hang-30", endpoints: 100, hanging: 30, rate: 100},
 	}
 	if !o.skipPrefill {
 		list = append(list, plan{name: storedName, endpoints: 100, stored: o.prefill})
@@ -81,6 +87,16 @@ func (p *plan) complete(o options) {
 		p.changes = o.changes
 	}
 	p.capacity, p.backlog = p.changes, o.backlog
+}
+
+// calm is the name of the same scenario without hanging endpoints; "" for one
+// that has none.
+func (p plan) calm() string {
+	name, _, hangs := strings.Cut(p.name, "-hang-")
+	if !hangs {
+		return ""
+	}
+	return name
 }
 
 // timed tells whether the plan is as much as can be done in a given time, so

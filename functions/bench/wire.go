@@ -63,6 +63,9 @@ func (r *report) all(ctx context.Context, o options, binary string) error {
 			failed = append(failed, fmt.Errorf("%s: %w", p.name, err))
 			fmt.Fprintf(os.Stderr, "%s: %v\n", p.name, err)
 		}
+		if calm, ok := r.Scenarios[p.calm()]; ok {
+			f.compare(p.calm(), calm, p)
+		}
 		r.Order, r.Scenarios[p.name] = append(r.Order, p.name), f
 		r.progress(p.name, "%.0f/s, %.3f CPU-s per 1,000, p50 %.1f ms, p99 %.1f ms, %.0f MiB",
 			f.DeliveriesPerS, f.CPUsPer1000, f.P50ms, f.P99ms, f.RSSMiB)

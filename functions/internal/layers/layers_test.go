@@ -23,7 +23,7 @@ func domain() []string {
 func adapters() []string {
 	return []string{
 		"shared/sqlite", "shared/httpsend", "shared/keyfile", "shared/disk",
-		"shared/awsenv", "shared/dynamo", "shared/kmsseal", "shared/s3files", "shared/sqsqueue",
+		"shared/awsenv", "shared/dynamo", "shared/kmsseal", "shared/s3files", "shared/snstopic", "shared/sqsqueue",
 	}
 }
 

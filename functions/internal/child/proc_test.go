@@ -1,4 +1,4 @@
-package main
+package child
 
 import (
 	"testing"
@@ -33,7 +33,7 @@ func TestPeakMemoryOfAStatus(t *testing.T) {
 		{"malformed", "VmHWM:\tmuch kB\n", 0},
 	}
 	for _, tt := range tests {
-		if got, err := parseStatus([]byte(tt.status)); got != tt.want || (err != nil) != (tt.want == 0) {
+		if got, err := parseStatus([]byte(tt.status), "VmHWM:"); got != tt.want || (err != nil) != (tt.want == 0) {
 			t.Errorf("%s: got %v, %v, want %v", tt.name, got, err, tt.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package child
 
 import (
 	"bytes"
@@ -16,31 +16,38 @@ const clockTick = 10 * time.Millisecond
 
 var errProc = errors.New("it is not as proc(5) says")
 
-// usage is what a process has used since its start.
-type usage struct {
-	cpu     time.Duration // user and system
-	peakMiB float64       // of the resident set
+// Usage is what a process has used since its start, and what it holds now.
+type Usage struct {
+	CPU     time.Duration // user and system
+	PeakMiB float64       // of the resident set
+	MiB     float64       // resident now
+	Files   int           // open descriptors
 }
 
-// usageOf reads the usage of a process. It needs Linux.
-func usageOf(pid int) (usage, error) {
+// UsageOf reads the usage of a process. It needs Linux.
+func UsageOf(pid int) (Usage, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return usage{}, err
+		return Usage{}, err
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return usage{}, err
+		return Usage{}, err
+	}
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return Usage{}, err
 	}
 	cpu, err := parseStat(string(stat))
 	if err != nil {
-		return usage{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		return Usage{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
 	}
-	peak, err := parseStatus(status)
-	if err != nil {
-		return usage{}, fmt.Errorf("/proc/%d/status: %w", pid, err)
+	peak, err := parseStatus(status, "VmHWM:")
+	now, err2 := parseStatus(status, "VmRSS:")
+	if err := errors.Join(err, err2); err != nil {
+		return Usage{}, fmt.Errorf("/proc/%d/status: %w", pid, err)
 	}
-	return usage{cpu, peak}, nil
+	return Usage{CPU: cpu, PeakMiB: peak, MiB: now, Files: len(files)}, nil
 }
 
 // parseStat returns user and system time, fields 14 and 15. The name of the
@@ -59,8 +66,8 @@ func parseStat(stat string) (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, nil
 }
 
-// machineCPU is the CPU time that everything on this machine has used together.
-func machineCPU() (time.Duration, error) {
+// MachineCPU is the CPU time that everything on this machine has used together.
+func MachineCPU() (time.Duration, error) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, err
@@ -93,10 +100,10 @@ func parseMachineStat(stat string) (used time.Duration, err error) {
 	return used, nil
 }
 
-// parseStatus returns the peak of the resident set in MiB.
-func parseStatus(status []byte) (float64, error) {
+// parseStatus returns a line's size in MiB.
+func parseStatus(status []byte, name string) (float64, error) {
 	for line := range bytes.Lines(status) {
-		rest, found := bytes.CutPrefix(line, []byte("VmHWM:"))
+		rest, found := bytes.CutPrefix(line, []byte(name))
 		if !found {
 			continue
 		}
