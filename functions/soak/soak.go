@@ -140,7 +140,7 @@ func (s *soak) play(ctx context.Context) error {
 	g, all := errgroup.WithContext(ctx)
 	load, stop := context.WithTimeout(all, s.duration)
 	defer stop()
-	g.Go(func() error { return s.restarts(all, load) })
+	g.Go(func() error { return s.restarts(ctx, load) }) // the process outlives this group
 	g.Go(func() error { return s.healing(load) })
 	g.Go(func() error { s.watch(load); return nil })
 	g.Go(func() error { s.load(all, load); return nil })
