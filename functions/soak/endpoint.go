@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -52,6 +51,7 @@ type endpoint struct {
 	account string
 	nature  nature
 	id      string // Jobhook's
+	port    *reserved
 	addr    string
 	started time.Time
 	verify  []string // keys for the signatures
@@ -74,24 +74,28 @@ type arrival struct {
 }
 
 func newEndpoint(i int, n nature) (*endpoint, error) {
-	line, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := reserve()
 	if err != nil {
 		return nil, err
 	}
 	e := &endpoint{
-		account: fmt.Sprintf("soak-%03d", i), nature: n, addr: line.Addr().String(), started: time.Now(),
+		account: fmt.Sprintf("soak-%03d", i), nature: n, port: port, addr: port.addr, started: time.Now(),
 		webhooks: map[string]*arrival{}, release: make(chan struct{}),
 	}
 	if n == dead {
-		return e, line.Close()
+		return e, nil
 	}
-	e.serve(line)
-	return e, nil
+	return e, e.serve()
 }
 
-func (e *endpoint) serve(line net.Listener) {
+func (e *endpoint) serve() error {
+	line, err := e.port.listen()
+	if err != nil {
+		return err
+	}
 	e.server = &http.Server{Handler: e, ErrorLog: nil}
 	go func() { _ = e.server.Serve(line) }() // ends with close
+	return nil
 }
 
 // heal makes the endpoint healthy.
@@ -103,12 +107,7 @@ func (e *endpoint) heal() error {
 	if e.nature != dead {
 		return nil
 	}
-	line, err := net.Listen("tcp", e.addr)
-	if err != nil {
-		return fmt.Errorf("heal %s: %w", e.account, err)
-	}
-	e.serve(line)
-	return nil
+	return e.serve()
 }
 
 func (e *endpoint) close() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"testing"
 	"time"
 )
@@ -84,4 +85,25 @@ func TestALedgerThatDoesNotBalanceBreaksThePromise(t *testing.T) {
 			t.Errorf("%s: %s", name, got.Seen)
 		}
 	}
+}
+
+func TestAReservedPortRefusesUntilItListens(t *testing.T) {
+	port, err := reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("tcp", port.addr); err == nil {
+		c.Close()
+		t.Error("a connection was taken although nobody listens")
+	}
+	line, err := port.listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer line.Close()
+	c, err := net.Dial("tcp", port.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
 }

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { os.Exit(awstest.Main(m)) }
 // to it, in any order, then heals the world and wants every delivery ended.
 func TestNothingIsLostOrStuckWhateverFails(t *testing.T) {
 	dir, n := t.TempDir(), 0
-	walk(t, 80, 80, func() backend {
+	walk(t, 40, 80, func() backend {
 		n++
 		return &onSQLite{dir: filepath.Join(dir, fmt.Sprint(n))}
 	})
@@ -39,7 +39,7 @@ func TestNothingIsLostOrStuckWhateverFails(t *testing.T) {
 // request goes to a server.
 func TestNothingIsLostOrStuckOnDynamoDBWhateverFails(t *testing.T) {
 	client := dynamodb.NewFromConfig(awstest.DynamoDB(t).Config())
-	walk(t, 8, 40, func() backend { return &onDynamoDB{client: client} })
+	walk(t, 5, 40, func() backend { return &onDynamoDB{client: client} })
 }
 
 // walk makes so many walks of about so many steps, unless the flags of rapid

@@ -26,7 +26,7 @@ func Open(t *testing.T) *sqlite.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{Sealer: key})
+	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{Sealer: key, Durability: sqlite.DurableProcess})
 	if err != nil {
 		t.Fatal(err)
 	}
