@@ -176,7 +176,7 @@ func (l *line) Ring(_ context.Context, bells []webhook.Doorbell) error {
 	return l.world.effect(func() error {
 		for _, b := range bells {
 			l.numbered++
-			l.messages = append(l.messages, &message{id: strconv.Itoa(l.numbered), body: b.Message(), visibleAt: l.world.now.Add(b.After)})
+			l.messages = append(l.messages, &message{id: strconv.Itoa(l.numbered), body: b.Message(), visibleAt: l.world.time().Add(b.After)})
 		}
 		return nil
 	})
@@ -187,7 +187,7 @@ func (l *line) Hide(_ context.Context, receipt string, d time.Duration) error {
 	return l.world.effect(func() error {
 		for _, m := range l.messages {
 			if m.handle() == receipt {
-				m.visibleAt = l.world.now.Add(d)
+				m.visibleAt = l.world.time().Add(d)
 			}
 		}
 		return nil
@@ -200,7 +200,7 @@ func (l *line) purge() { l.messages = nil }
 // visible returns the messages that may be received.
 func (l *line) visible() (list []*message) {
 	for _, m := range l.messages {
-		if !m.visibleAt.After(l.world.now) {
+		if !m.visibleAt.After(l.world.time()) {
 			list = append(list, m)
 		}
 	}

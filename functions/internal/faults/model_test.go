@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { os.Exit(awstest.Main(m)) }
 // to it, in any order, then heals the world and wants every delivery ended.
 func TestNothingIsLostOrStuckWhateverFails(t *testing.T) {
 	dir, n := t.TempDir(), 0
-	walk(t, 40, 80, func() backend {
+	walk(t, 20, 80, func() backend {
 		n++
 		return &onSQLite{dir: filepath.Join(dir, fmt.Sprint(n))}
 	})

@@ -53,6 +53,7 @@ type world struct {
 	took    []*receipt          // receivers that accepted something in this invocation
 	answer  webhook.Result      // to the next request
 	lock    sync.Mutex          // a batch's messages are handled side by side
+	clock   sync.Mutex          // guards now
 
 	changes    []job.Written // the stream
 	dispatched int           // the last change that was dispatched
@@ -100,7 +101,7 @@ func newWorld(b backend) (*world, error) {
 }
 
 func (w *world) open() (err error) {
-	if w.store, err = w.backend.open(func() time.Time { return w.now }); err == nil {
+	if w.store, err = w.backend.open(w.time); err == nil {
 		w.wire()
 	}
 	return err
@@ -154,20 +155,34 @@ func (b *onDynamoDB) close() error { return nil }
 
 // wire makes the handlers anew: what a process has in its memory dies with it.
 func (w *world) wire() {
-	now := func() time.Time { return w.now }
+	now := w.time
 	store := &flaky{StoreUnderTest: w.store, world: w}
 	traffic := &deliver.Traffic{}
 	w.dispatch = &dispatch.Handler{Store: store, Queue: w.first, Now: now, Log: quiet()}
 	lane := func(q *line, retry deliver.RetryQueue) *deliver.Handler {
 		return &deliver.Handler{
 			Store: store, Queue: q, Retry: retry, Sender: w, Health: &deliver.HealthLog{}, Traffic: traffic, Now: now,
-			Jitter: func() float64 { return 0 }, Pause: func(d time.Duration) { w.now = w.now.Add(d) }, Log: quiet(),
+			Jitter: func() float64 { return 0 }, Pause: w.pass, Log: quiet(),
 		}
 	}
 	w.firstLane, w.retryLane = lane(w.first, w.retry), lane(w.retry, nil)
 	w.sweep = &sweep.Handler{
 		Store: store, Queue: w.retry, Horizon: horizon, Now: now, Log: quiet(), Ledger: &sweep.Ledger{Books: store, Ends: w.dispatch},
 	}
+}
+
+// time is the time of this world.
+func (w *world) time() time.Time {
+	w.clock.Lock()
+	defer w.clock.Unlock()
+	return w.now
+}
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) {
+	w.clock.Lock()
+	defer w.clock.Unlock()
+	w.now = w.now.Add(d)
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -703,10 +703,15 @@ func (w *books) run(t *testing.T, ctx context.Context) {
 	w.must(t, w.sweep.Handle(ctx, events.EventBridgeEvent{}))
 }
 
-// check runs sweep and returns the ledger of all.
+// check runs sweep until the books are checked, and returns the ledger of all.
+// A run without a deadline gives a check a moment only, which is short on a
+// machine that is busy.
 func (w *books) check(t *testing.T) webhook.Ledger {
 	t.Helper()
 	w.run(t, t.Context())
+	for tries := 0; !w.last(t).Done && tries < 100; tries++ {
+		w.run(t, t.Context())
+	}
 	if !w.last(t).Done {
 		t.Fatalf("the check is not done: %+v", w.last(t))
 	}
