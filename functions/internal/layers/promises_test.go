@@ -31,6 +31,9 @@ func TestEveryPromiseNamesATestThatExists(t *testing.T) {
 		t.Errorf("%d promises; the table was not read whole", len(rows))
 	}
 	for _, row := range rows {
+		if strings.Contains(row, "@") {
+			t.Errorf("a figure is missing: %s", row)
+		}
 		names := named.FindAllStringSubmatch(row, -1)
 		if len(names) == 0 {
 			t.Errorf("no test is named: %s", row)
