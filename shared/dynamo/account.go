@@ -21,12 +21,18 @@ const (
 	attrHash    = "hash"
 	attrRevoked = "revoked"
 	attrQuotas  = "quotas"
+	attrSession = "session"
 )
 
+// keepSessions is how long the key of a session stays when it has ended.
+const keepSessions = 24 * time.Hour
+
 // PutAccount creates an account or replaces its settings. When it was created
-// is kept.
+// is kept. It is noted each time, first: Accounts finds it by that, and another
+// process may have erased the note that this one remembers.
 func (s *Store) PutAccount(ctx context.Context, a webhook.Account) error {
 	defer s.quotas.forget(a.ID)
+	s.noted.forget(a.ID)
 	if err := s.noteAccount(ctx, a.ID); err != nil {
 		return err
 	}
@@ -54,10 +60,60 @@ func (s *Store) Account(ctx context.Context, id string) (webhook.Account, error)
 	if err != nil {
 		return webhook.Account{}, wrap(err, "account %s", id)
 	}
+	return decodeAccount(id, i)
+}
+
+func decodeAccount(id string, i item) (webhook.Account, error) {
 	q, err := decodeQuotas(i)
 	return webhook.Account{
 		ID: id, Name: i.getText(attrName), Quotas: q, CreatedAt: i.getTime(attrCreated), UpdatedAt: i.getTime(attrUpdated),
 	}, wrap(err, "account %s: quotas", id)
+}
+
+// Accounts returns the accounts after the given one that were put, in the order
+// of their ids. It goes through all that the ledger knows of, some of which
+// nobody put.
+func (s *Store) Accounts(ctx context.Context, after string, limit int) (list []webhook.Account, err error) {
+	page := max(limit, batchKeys)
+	for more := true; more && len(list) < limit; {
+		noted, err := s.LedgerAccounts(ctx, after, page)
+		if err != nil {
+			return nil, err
+		}
+		if more = len(noted) == page; more {
+			after = noted[page-1]
+		}
+		put, err := s.accountsOf(ctx, noted)
+		if err != nil {
+			return nil, wrap(err, "accounts")
+		}
+		list = append(list, put...)
+	}
+	return list[:min(limit, len(list))], nil
+}
+
+// accountsOf reads those accounts that were put.
+func (s *Store) accountsOf(ctx context.Context, ids []string) (list []webhook.Account, err error) {
+	keys := make([]key, len(ids))
+	for n, id := range ids {
+		keys[n] = accountKey(id)
+	}
+	found, err := s.getAll(ctx, keys, true)
+	if err != nil {
+		return nil, err
+	}
+	for n, id := range ids {
+		i, ok := found[keys[n]]
+		if !ok {
+			continue
+		}
+		a, err := decodeAccount(id, i)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, nil
 }
 
 // quotasRow is what an account may use, as it is stored.
@@ -99,23 +155,36 @@ func (s *Store) Quotas(ctx context.Context, account string) (webhook.Quotas, err
 	return a.Quotas, nil
 }
 
-// PutKey stores an API key: once by its id, once among those of its account.
+// PutKey stores an API key: once by its id, once among those of its account, or
+// the sessions of that, which no list reads. The key of a session expires a day
+// after the end that it has now.
 func (s *Store) PutKey(ctx context.Context, k webhook.Key) error {
 	writes := make([]types.TransactWriteItem, 0, 2)
 	for _, at := range keysOfKey(k) {
 		i := at.item().text(attrAccount, k.Account).text(attrScope, string(k.Scope)).text(attrName, k.Name).
-			bytes(attrHash, k.Hash).time(attrCreated, k.CreatedAt).time(attrRevoked, k.RevokedAt)
+			bytes(attrHash, k.Hash).time(attrCreated, k.CreatedAt).time(attrRevoked, k.RevokedAt).bool(attrSession, k.Session)
+		if k.Session && !k.RevokedAt.IsZero() {
+			i.ttl(k.RevokedAt.Add(keepSessions))
+		}
 		writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &s.deliveries, Item: i}})
 	}
 	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	return wrap(err, "key %s: put", k.ID)
 }
 
-func keysOfKey(k webhook.Key) []key { return []key{keyKey(k.ID), accountsKeyKey(k.Account, k.ID)} }
+func keysOfKey(k webhook.Key) []key {
+	if k.Session {
+		return []key{keyKey(k.ID), sessionKey(k.Account, k.ID)}
+	}
+	return []key{keyKey(k.ID), accountsKeyKey(k.Account, k.ID)}
+}
 
 // Key returns a key, revoked or not, or webhook.ErrNotFound.
 func (s *Store) Key(ctx context.Context, id string) (webhook.Key, error) {
 	i, err := s.get(ctx, keyKey(id))
+	if err == nil && i.gone(s.now()) {
+		err = webhook.ErrNotFound
+	}
 	if err != nil {
 		return webhook.Key{}, wrap(err, "key %s", id)
 	}
@@ -123,7 +192,7 @@ func (s *Store) Key(ctx context.Context, id string) (webhook.Key, error) {
 }
 
 // Keys returns the keys of an account, or with "" those that belong to none,
-// the oldest first.
+// the oldest first, without those of sessions.
 func (s *Store) Keys(ctx context.Context, account string) ([]webhook.Key, error) {
 	items, err := s.query(ctx, prefixAccount+account, skKey, skKey+afterAll)
 	list := make([]webhook.Key, len(items))
@@ -140,6 +209,7 @@ func decodeKey(id string, i item) webhook.Key {
 	return webhook.Key{
 		ID: id, Account: i.getText(attrAccount), Scope: webhook.Scope(i.getText(attrScope)), Name: i.getText(attrName),
 		Hash: i.getBytes(attrHash), CreatedAt: i.getTime(attrCreated), RevokedAt: i.getTime(attrRevoked),
+		Session: i.getBool(attrSession),
 	}
 }
 
@@ -147,9 +217,20 @@ func decodeKey(id string, i item) webhook.Key {
 // it already is from an earlier one. It returns webhook.ErrNotFound for a key
 // that is none of the account's.
 func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time) error {
+	k := webhook.Key{ID: id, Account: account}
+	err := s.revokeAt(ctx, keysOfKey(k), at)
+	if errors.Is(err, webhook.ErrNotFound) {
+		k.Session = true
+		err = s.revokeAt(ctx, keysOfKey(k), at)
+	}
+	return wrap(err, "key %s: revoke", id)
+}
+
+// revokeAt revokes a key that is at all of these places.
+func (s *Store) revokeAt(ctx context.Context, places []key, at time.Time) error {
 	next := item{}.time(attrRevoked, at)
-	writes := make([]types.TransactWriteItem, 0, 2)
-	for _, k := range keysOfKey(webhook.Key{ID: id, Account: account}) {
+	writes := make([]types.TransactWriteItem, 0, len(places))
+	for _, k := range places {
 		c := newChange()
 		c.to(attrRevoked, next)
 		revoked := c.name(attrRevoked)
@@ -162,9 +243,9 @@ func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time)
 	case isConditionOf(err) && endsEarlier(err):
 		return nil
 	case isConditionOf(err):
-		err = webhook.ErrNotFound
+		return webhook.ErrNotFound
 	}
-	return wrap(err, "key %s: revoke", id)
+	return err
 }
 
 // endsEarlier tells whether a transaction that was to revoke a key found it

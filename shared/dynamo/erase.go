@@ -172,7 +172,7 @@ func (e *eraser) access(ctx context.Context) error {
 		switch kind, id, _ := strings.Cut(k.sk, "#"); kind + "#" {
 		case skEndpoint:
 			e.take(webhook.ErasedEndpoints, k, ownerKey(id))
-		case skKey:
+		case skKey, skSession:
 			e.take(webhook.ErasedKeys, k, keyKey(id))
 		case skResend:
 			e.take(webhook.ErasedResends, k, runningKey(e.Account, id))

@@ -168,6 +168,7 @@ func live(t *testing.T, s *dynamo.Store, account string) {
 	ctx, at := t.Context(), time.Now().UTC().Truncate(time.Microsecond)
 	check(t, s.PutAccount(ctx, webhook.Account{ID: account, Name: account, CreatedAt: at, UpdatedAt: at}))
 	check(t, s.PutKey(ctx, webhook.Key{ID: "key-" + account, Account: account, Scope: webhook.ScopeAccount, CreatedAt: at}))
+	check(t, s.PutKey(ctx, webhook.Key{ID: "session-" + account, Account: account, Scope: webhook.ScopeAccount, CreatedAt: at, RevokedAt: at.Add(time.Hour), Session: true}))
 	endpoint := "ep-" + account
 	check(t, s.PutEndpoint(ctx, webhook.Endpoint{ID: endpoint, Account: account, URL: "https://example.com/", Format: "standard", Status: webhook.EndpointEnabled,
 		CreatedAt: at, UpdatedAt: at}))
@@ -211,7 +212,7 @@ func liveShortly(t *testing.T, s *dynamo.Store, account, endpoint string, at tim
 func wantErased(t *testing.T, what string, o dynamo.Options, done webhook.Erasure) {
 	t.Helper()
 	same(t, what+": counts", done.Counts, webhook.Erased{
-		webhook.ErasedAccounts: 1, webhook.ErasedKeys: 1, webhook.ErasedEndpoints: 1, webhook.ErasedNotices: 1, webhook.ErasedResends: 1,
+		webhook.ErasedAccounts: 1, webhook.ErasedKeys: 2, webhook.ErasedEndpoints: 1, webhook.ErasedNotices: 1, webhook.ErasedResends: 1,
 		webhook.ErasedJobs: 3, webhook.ErasedEvents: 3, webhook.ErasedDeliveries: 3, webhook.ErasedAttempts: 3,
 		webhook.ErasedResultSets: 1, webhook.ErasedDownloads: 1, webhook.ErasedStats: 1,
 	})

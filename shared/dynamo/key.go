@@ -18,7 +18,7 @@ import (
 //
 //	d#<account>#<shard>    events, and deliveries beside them
 //	t#<delivery>#<account> attempts of a delivery
-//	a#<account>            the account, its endpoints, its keys, its bulk resends
+//	a#<account>            the account, its endpoints, its keys, apart from them those of sessions, its bulk resends
 //	k#<key>                a key, by its id
 //	e#<endpoint>           whose endpoint it is
 //	h#<account>            statistics
@@ -33,7 +33,7 @@ import (
 //	resends                bulk resends that are running, of all accounts
 //	erasures               erasures of accounts and subjects, which stay as receipts
 //	erasing                those that are running
-//	accounts               accounts that the ledger looks at, see ledger.go
+//	accounts               all accounts that were put, and others that the ledger looks at, see ledger.go
 //	n#<account>            deliveries that dispatch counted for the ledger, by hour
 //	ledgers                the last ledger of each account, and of all
 //	ledger                 how far the ledger's check is
@@ -63,6 +63,7 @@ const (
 	skDefault  = "default" // names the account's default endpoint
 	skEndpoint = "endpoint#"
 	skKey      = "key#"
+	skSession  = "session#"
 	skResend   = "resend#"
 	skSet      = "set#"
 	skDownload = "get#" // apart from the sets, so that a list of those does not read them
@@ -136,6 +137,8 @@ func ownerKey(endpoint string) key { return key{prefixOwner + endpoint, skOnly} 
 func keyKey(id string) key { return key{prefixKey + id, skOnly} }
 
 func accountsKeyKey(account, id string) key { return key{prefixAccount + account, skKey + id} }
+
+func sessionKey(account, id string) key { return key{prefixAccount + account, skSession + id} }
 
 func resendKey(account, id string) key { return key{prefixAccount + account, skResend + id} }
 

@@ -16,7 +16,7 @@ import (
 
 // The ledger's items by partition key:
 //
-//	accounts      accounts that were written, have endpoints, or progress: the ledger's
+//	accounts      accounts that were put, have endpoints, or progress
 //	n#<account>   deliveries counted by dispatch, by the hour of their jobs' creation
 //	ledgers       the last ledger of each account, and of all
 //	ledger        how far the check is

@@ -24,7 +24,9 @@ const (
 const (
 	attrSucceeded = "delivered"
 	attrFailed    = "failed"
-	bucketPrefix  = "b" // and its number
+	attrGivenUp   = "given_up"
+	latencyPrefix = "b" // and the number of a bucket
+	lagPrefix     = "l" // and the number of a bucket
 )
 
 type statsKey struct {
@@ -102,8 +104,10 @@ func (s *Store) addStats(ctx context.Context, st webhook.Stats) error {
 	c.to(attrTTL, item{}.ttl(st.Hour.Add(keepStats)))
 	c.plus(attrSucceeded, st.Delivered)
 	c.plus(attrFailed, st.Failed)
-	for i, n := range st.Latency {
-		c.plus(bucketPrefix+strconv.Itoa(i), n)
+	c.plus(attrGivenUp, st.GivenUp)
+	for i := range webhook.HistogramBuckets {
+		c.plus(latencyPrefix+strconv.Itoa(i), st.Latency[i])
+		c.plus(lagPrefix+strconv.Itoa(i), st.Lag[i])
 	}
 	_, err := s.db.UpdateItem(ctx, s.update(statsRow(st.Account, st.Endpoint, st.Hour), c, ""))
 	return wrap(err, "endpoint %q", st.Endpoint)
@@ -122,18 +126,23 @@ func (s *Store) Stats(ctx context.Context, account, endpoint string, from, to ti
 		return nil, wrap(err, "statistics of endpoint %q", endpoint)
 	}
 	var list []webhook.Stats
-	for n, i := range items {
-		if i.getText(attrSK) == end.sk {
-			continue
-		}
-		list = append(list, webhook.Stats{
-			Account: account, Endpoint: endpoint, Hour: hourOf(i.getText(attrSK)), Delivered: i.getInt(attrSucceeded), Failed: i.getInt(attrFailed),
-		})
-		for b := range webhook.HistogramBuckets {
-			list[len(list)-1].Latency[b] = items[n].getInt(bucketPrefix + strconv.Itoa(b))
+	for _, i := range items {
+		if i.getText(attrSK) != end.sk {
+			list = append(list, decodeStats(account, endpoint, i))
 		}
 	}
 	return list, nil
+}
+
+func decodeStats(account, endpoint string, i item) webhook.Stats {
+	st := webhook.Stats{
+		Account: account, Endpoint: endpoint, Hour: hourOf(i.getText(attrSK)),
+		Delivered: i.getInt(attrSucceeded), Failed: i.getInt(attrFailed), GivenUp: i.getInt(attrGivenUp),
+	}
+	for b := range webhook.HistogramBuckets {
+		st.Latency[b], st.Lag[b] = i.getInt(latencyPrefix+strconv.Itoa(b)), i.getInt(lagPrefix+strconv.Itoa(b))
+	}
+	return st
 }
 
 // hourOf reads the end of a sort key.

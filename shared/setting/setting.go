@@ -40,6 +40,11 @@ const (
 	Private     = "JOBHOOK_ALLOW_PRIVATE"     // "true" lets webhooks go to private addresses: for tests on one machine
 	defaultTTL  = 30 * 24 * time.Hour         // of Retention
 	example     = "https://hooks.example.com" // in messages
+
+	// Of api: where messages go that the queues above have handed out too often.
+	FirstDead  = "JOBHOOK_FIRST_DEAD_LETTERS_URL"
+	RetryDead  = "JOBHOOK_RETRY_DEAD_LETTERS_URL"
+	ExportDead = "JOBHOOK_EXPORT_DEAD_LETTERS_URL"
 )
 
 // Never is a value of DisableIn. 0 says the same.

@@ -28,16 +28,37 @@ func (s *Store) PutAccount(ctx context.Context, a webhook.Account) error {
 func (s *Store) Account(ctx context.Context, id string) (webhook.Account, error) {
 	var a webhook.Account
 	err := s.readOne(ctx, func(c conn) (bool, error) {
-		return prepare(c, `SELECT id, name, quotas, created_at, updated_at FROM accounts WHERE id = ?`).text(id).
-			one(func(r *row) error {
-				var quotas storedQuotas
-				a = webhook.Account{ID: r.text(), Name: r.text()}
-				err := json.Unmarshal(r.blob(), &quotas)
-				a.Quotas, a.CreatedAt, a.UpdatedAt = webhook.Quotas(quotas), r.time(), r.time()
+		return prepare(c, `SELECT `+accountColumns+` FROM accounts WHERE id = ?`).text(id).
+			one(func(r *row) (err error) {
+				a, err = scanAccount(r)
 				return err
 			})
 	})
 	return a, wrap(err, "account %s", id)
+}
+
+const accountsQuery = `SELECT ` + accountColumns + ` FROM accounts WHERE id > ? ORDER BY id LIMIT ?`
+
+// Accounts returns the accounts after the given one, in the order of their ids.
+func (s *Store) Accounts(ctx context.Context, after string, limit int) (list []webhook.Account, err error) {
+	err = s.list(ctx, func(c conn) error {
+		return prepare(c, accountsQuery).text(after).int(limit).each(func(r *row) error {
+			a, err := scanAccount(r)
+			list = append(list, a)
+			return err
+		})
+	})
+	return list, wrap(err, "accounts")
+}
+
+const accountColumns = `id, name, quotas, created_at, updated_at`
+
+func scanAccount(r *row) (webhook.Account, error) {
+	var quotas storedQuotas
+	a := webhook.Account{ID: r.text(), Name: r.text()}
+	err := json.Unmarshal(r.blob(), &quotas)
+	a.Quotas, a.CreatedAt, a.UpdatedAt = webhook.Quotas(quotas), r.time(), r.time()
+	return a, err
 }
 
 // storedQuotas are quotas as an account's row holds them.
@@ -64,14 +85,14 @@ func (s *Store) Quotas(ctx context.Context, account string) (webhook.Quotas, err
 	return a.Quotas, nil
 }
 
-const keyColumns = `id, account, scope, name, hash, created_at, revoked_at`
+const keyColumns = `id, account, scope, name, hash, created_at, revoked_at, session`
 
 // PutKey stores an API key.
 func (s *Store) PutKey(ctx context.Context, k webhook.Key) error {
 	err := s.write(ctx, func(t *tx) error {
-		return prepare(t.Conn, `INSERT OR REPLACE INTO keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?)`).
+		return prepare(t.Conn, `INSERT OR REPLACE INTO keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
 			text(k.ID).text(k.Account).text(string(k.Scope)).text(k.Name).blob(k.Hash).
-			time(k.CreatedAt).time(k.RevokedAt).exec()
+			time(k.CreatedAt).time(k.RevokedAt).bool(k.Session).exec()
 	})
 	return wrap(err, "key %s: put", k.ID)
 }
@@ -89,11 +110,14 @@ func (s *Store) Key(ctx context.Context, id string) (webhook.Key, error) {
 	return k, wrap(err, "key %s", id)
 }
 
-// Keys returns the keys of an account, or with "" those that belong to none.
+const keysQuery = `SELECT ` + keyColumns + ` FROM keys INDEXED BY keys_account WHERE account = ? AND session = 0 ORDER BY created_at, id`
+
+// Keys returns the keys of an account, or with "" those that belong to none,
+// but none of sessions.
 func (s *Store) Keys(ctx context.Context, account string) ([]webhook.Key, error) {
 	var list []webhook.Key
 	err := s.read(ctx, func(c conn) error {
-		return prepare(c, `SELECT `+keyColumns+` FROM keys WHERE account = ? ORDER BY created_at, id`).text(account).
+		return prepare(c, keysQuery).text(account).
 			each(func(r *row) error {
 				list = append(list, scanKey(r))
 				return nil
@@ -119,7 +143,7 @@ func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time)
 func scanKey(r *row) webhook.Key {
 	return webhook.Key{
 		ID: r.text(), Account: r.text(), Scope: webhook.Scope(r.text()), Name: r.text(), Hash: r.blob(),
-		CreatedAt: r.time(), RevokedAt: r.time(),
+		CreatedAt: r.time(), RevokedAt: r.time(), Session: r.bool(),
 	}
 }
 

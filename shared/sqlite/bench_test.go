@@ -46,7 +46,7 @@ func BenchmarkDelivery(b *testing.B) {
 	workers.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
-	if left := q.Depth(); left != 0 {
+	if left := q.hot.size(); left != 0 {
 		b.Errorf("%d messages were left in the queue", left)
 	}
 }

@@ -25,7 +25,7 @@ func TestMessagesBeyondMemoryAllComeOut(t *testing.T) {
 			}
 			check(t, q.Ring(t.Context(), bells))
 		}
-		if n := q.Depth(); n > hot {
+		if n := q.hot.size(); n > hot {
 			t.Errorf("%d messages are in memory, want at most %d", n, hot)
 		}
 		started, seen := time.Now(), map[string]bool{}
@@ -53,7 +53,7 @@ func TestLongDelaysLeaveMemoryAndComeInTime(t *testing.T) {
 		check(t, q.Send(t.Context(), "a", "hidden", 0))
 		check(t, q.Hide(t.Context(), wantMessage(t, q, "hidden", 1).Receipt, 12*time.Minute))
 		check(t, q.Send(t.Context(), "a", "delayed", 10*time.Minute))
-		if n := q.Depth(); n != 0 {
+		if n := q.hot.size(); n != 0 {
 			t.Errorf("%d messages are in memory, want 0", n)
 		}
 		for i, body := range []string{"delayed", "hidden"} {

@@ -15,7 +15,7 @@ func (e *eraser) access() (more bool, err error) {
 		thing webhook.Thing
 		query string
 	}{
-		{webhook.ErasedKeys, `DELETE FROM keys WHERE account = ?`},
+		{webhook.ErasedKeys, `DELETE FROM keys INDEXED BY keys_account WHERE account = ?`},
 		{webhook.ErasedPortalLinks, `DELETE FROM portal_links INDEXED BY portal_links_account WHERE account = ?`},
 		{webhook.ErasedEndpoints, `DELETE FROM endpoints INDEXED BY endpoints_account WHERE account = ?`},
 		{webhook.ErasedAccounts, `DELETE FROM accounts WHERE id = ?`},

@@ -5,10 +5,12 @@ import (
 	"time"
 )
 
-// How long results and resends stay after they are over, to be looked at.
+// How long results, resends and keys of sessions stay after they are over, to
+// be looked at.
 const (
-	keepResults = 7 * 24 * time.Hour  // after the set has expired
-	keepResends = 30 * 24 * time.Hour // after the end
+	keepResults  = 7 * 24 * time.Hour  // after the set has expired
+	keepResends  = 30 * 24 * time.Hour // after the end
+	keepSessions = 24 * time.Hour      // after the end
 )
 
 const (
@@ -16,6 +18,8 @@ const (
 	(SELECT id FROM once INDEXED BY once_expires WHERE expires_at <= ? LIMIT ?)`
 	expirePortalLinks = `DELETE FROM portal_links WHERE id IN
 	(SELECT id FROM portal_links INDEXED BY portal_links_expires WHERE expires_at <= ? LIMIT ?)`
+	expireSessions = `DELETE FROM keys WHERE id IN
+	(SELECT id FROM keys INDEXED BY keys_over WHERE session = 1 AND revoked_at > 0 AND revoked_at <= ? LIMIT ?)`
 	expireResends = `DELETE FROM resends WHERE (account, id) IN
 	(SELECT account, id FROM resends INDEXED BY resends_ended WHERE ended_at > 0 AND ended_at <= ? LIMIT ?)`
 	expiredResults  = `SELECT token FROM result_sets INDEXED BY result_sets_expires WHERE expires_at > 0 AND expires_at <= ? LIMIT ?`
@@ -44,7 +48,7 @@ func expireChunkOfRest(c conn, now time.Time, chunk int) (more bool, err error) 
 		statement string
 		before    time.Time
 	}{
-		{expireOnce, now}, {expirePortalLinks, now}, {expireResends, now.Add(-keepResends)},
+		{expireOnce, now}, {expirePortalLinks, now}, {expireSessions, now.Add(-keepSessions)}, {expireResends, now.Add(-keepResends)},
 	} {
 		if err := prepare(c, over.statement).time(over.before).int(chunk).exec(); err != nil {
 			return false, err

@@ -5,6 +5,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // message is a queue's message in memory.
@@ -57,6 +59,23 @@ func (h *hot) size() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.byID)
+}
+
+// depth counts what is in memory. A hidden message that was never received is
+// delayed.
+func (h *hot) depth(now time.Time) (d webhook.QueueDepth) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reveal(now)
+	d.Visible = len(h.byID) - len(h.hidden)
+	for _, m := range h.hidden {
+		if m.receives == 0 {
+			d.Delayed++
+		} else {
+			d.Hidden++
+		}
+	}
+	return d
 }
 
 func (h *hot) add(m *message) { h.addWarm([]*message{m}) }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -53,4 +54,42 @@ func TestAFileOfTheReleaseBeforeHealthKeepsItsEndpointsAndHealth(t *testing.T) {
 	next := read
 	next.Opens, next.Version = 1, read.Version+1
 	check(t, s.SetHealth(t.Context(), "acme", read, next))
+}
+
+func TestAFileOfTheReleaseBeforeSessionsKeepsItsStatisticsKeysAndMessages(t *testing.T) {
+	dir := t.TempDir()
+	latency, hour := webhook.Histogram{2: 3}, time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	stored, err := json.Marshal(latency)
+	check(t, err)
+	writtenBy(t, dir, 5, fmt.Sprintf(`
+		INSERT INTO stats (endpoint, hour, account, delivered, failed, latency) VALUES ('ep_1', %d, 'acme', 2, 1, '%s');
+		INSERT INTO keys (id, account, scope, name, hash, created_at, revoked_at) VALUES ('k1', 'acme', 'account', 'ci', x'01', 1, 0);
+		INSERT INTO messages (id, queue, grp, body, sent_at, visible_at, receives, cold) VALUES (1, 'first-dead', 'a', 'poison', 1, 0, 3, 1);`,
+		micros(hour), stored))
+	s := open(t, dir, Options{})
+	want := webhook.Stats{Account: "acme", Endpoint: "ep_1", Hour: hour, Delivered: 2, Failed: 1, Latency: latency}
+	hasStats := func(want webhook.Stats) {
+		t.Helper()
+		list, err := s.Stats(t.Context(), "acme", "ep_1", hour, hour.Add(time.Hour))
+		check(t, err)
+		if diff := cmp.Diff(list, []webhook.Stats{want}); diff != "" {
+			t.Errorf("statistics (-got +want):\n%s", diff)
+		}
+	}
+	hasStats(want)
+	more := webhook.Stats{Account: "acme", Endpoint: "ep_1", Hour: hour, Failed: 1, GivenUp: 1, Lag: webhook.Histogram{4: 1}}
+	check(t, s.write(t.Context(), func(t *tx) error { return addStats(t.Conn, more) }))
+	want.Add(more)
+	hasStats(want)
+	keys, err := s.Keys(t.Context(), "acme")
+	check(t, err)
+	key := webhook.Key{ID: "k1", Account: "acme", Scope: webhook.ScopeAccount, Name: "ci", Hash: []byte{1}, CreatedAt: time.UnixMicro(1)}
+	if diff := cmp.Diff(keys, []webhook.Key{key}); diff != "" {
+		t.Errorf("keys (-got +want):\n%s", diff)
+	}
+	depth, err := openQueue(t, s, QueueOptions{Visibility: time.Second, MaxReceives: 3}).Depth(t.Context())
+	check(t, err)
+	if want := (webhook.QueueDepth{Dead: 1}); depth != want {
+		t.Errorf("depth %+v, want %+v", depth, want)
+	}
 }

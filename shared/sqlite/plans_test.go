@@ -31,6 +31,9 @@ func TestLongListsUseTheirIndex(t *testing.T) {
 		{"HealthOf", oneHealthQuery, "SEARCH health USING PRIMARY KEY (endpoint=?)"},
 		{"HealthOf, its account", ownerQuery, "SEARCH endpoints USING PRIMARY KEY (id=?)"},
 		{"SetHost", hostQuery, "SEARCH hosts USING PRIMARY KEY (host=?)"},
+		{"Accounts", accountsQuery, "SEARCH accounts USING PRIMARY KEY (id>?)"},
+		{"Depth", coldDepth, "SEARCH messages USING COVERING INDEX messages_cold (queue=?)"},
+		{"Depth, dead letters", deadDepth, "SEARCH messages USING COVERING INDEX messages_cold (queue=?)"},
 		{"Notices", noticesQuery, "SCAN notices"}, // in the order of its primary key
 		{"Expire", expiredQuery, "SEARCH deliveries USING INDEX deliveries_expires (expires_at<?)"},
 		{"Expire, result sets", expiredResults, "SEARCH result_sets USING INDEX result_sets_expires (expires_at>? AND expires_at<?)"},
@@ -40,7 +43,7 @@ func TestLongListsUseTheirIndex(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", row.what, got, row.want)
 		}
 	}
-	for _, query := range []string{expireOnce, expirePortalLinks, expireResends, expireDownloads} {
+	for _, query := range []string{keysQuery, expireOnce, expirePortalLinks, expireSessions, expireResends, expireDownloads} {
 		for _, step := range planOfQuery(t, s, query) {
 			if strings.HasPrefix(step, "SCAN") {
 				t.Errorf("%s\nreads a whole table: %s", query, step)

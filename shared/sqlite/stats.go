@@ -59,17 +59,52 @@ func (s *Store) AddStats(_ context.Context, list []webhook.Stats) error {
 func (s *Store) Stats(ctx context.Context, account, endpoint string, from, to time.Time) ([]webhook.Stats, error) {
 	var list []webhook.Stats
 	err := s.read(ctx, func(c conn) error {
-		return prepare(c, `SELECT hour, delivered, failed, latency FROM stats
-			WHERE endpoint = ? AND account = ? AND hour >= ? AND hour < ? ORDER BY hour`).
+		return prepare(c, `SELECT hour, `+statsColumns+` FROM stats
+			WHERE endpoint = CAST(? AS TEXT) AND account = CAST(? AS TEXT) AND hour >= CAST(? AS INTEGER) AND hour < CAST(? AS INTEGER)
+			ORDER BY hour`). // CAST: see lists.go
 			text(endpoint).text(account).time(from).time(to).each(func(r *row) error {
-			st := webhook.Stats{Account: account, Endpoint: endpoint, Hour: r.time(), Delivered: r.int(), Failed: r.int()}
-			err := json.Unmarshal(r.blob(), &st.Latency)
+			hour := r.time()
+			st, err := scanStats(r)
+			st.Account, st.Endpoint, st.Hour = account, endpoint, hour
 			list = append(list, st)
 			return err
 		})
 	})
 	return list, wrap(err, "statistics of endpoint %s", endpoint)
 }
+
+const statsColumns = `delivered, failed, given_up, latency, lag`
+
+// scanStats reads what was counted.
+func scanStats(r *row) (st webhook.Stats, err error) {
+	st = webhook.Stats{Delivered: r.int(), Failed: r.int(), GivenUp: r.int()}
+	for _, h := range []*webhook.Histogram{&st.Latency, &st.Lag} {
+		if err == nil {
+			err = readHistogram(r.blob(), h)
+		}
+	}
+	return st, err
+}
+
+// readHistogram reads a JSON list of counts. A page of statistics has thousands
+// of them, and json.Unmarshal takes ten times as long.
+func readHistogram(list []byte, h *webhook.Histogram) error {
+	n, digits, bucket := 0, 0, 0
+	for _, c := range list[min(1, len(list)):] {
+		switch {
+		case c >= '0' && c <= '9' && digits < maxDigits:
+			n, digits = 10*n+int(c-'0'), digits+1
+		case (c == ',' || c == ']') && digits > 0 && bucket < len(h):
+			h[bucket], n, digits, bucket = n, 0, 0, bucket+1
+		default: // anything else than what is written here
+			return json.Unmarshal(list, h)
+		}
+	}
+	return nil
+}
+
+// maxDigits of a count are certain not to overflow.
+const maxDigits = 15
 
 // flushStats writes what was gathered, until ctx ends, and then once more.
 func (s *Store) flushStats(ctx context.Context) {
@@ -102,14 +137,11 @@ func (s *Store) writeStats() {
 }
 
 func addStats(c conn, st webhook.Stats) error {
-	_, err := prepare(c, `SELECT delivered, failed, latency FROM stats WHERE endpoint = ? AND account = ? AND hour = ?`).
+	_, err := prepare(c, `SELECT `+statsColumns+` FROM stats WHERE endpoint = ? AND account = ? AND hour = ?`).
 		text(st.Endpoint).text(st.Account).time(st.Hour).one(func(r *row) error {
-		have := webhook.Stats{Delivered: r.int(), Failed: r.int()}
-		if err := json.Unmarshal(r.blob(), &have.Latency); err != nil {
-			return err
-		}
+		have, err := scanStats(r)
 		st.Add(have)
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
@@ -118,6 +150,10 @@ func addStats(c conn, st webhook.Stats) error {
 	if err != nil {
 		return err
 	}
-	return prepare(c, `INSERT OR REPLACE INTO stats (endpoint, hour, account, delivered, failed, latency) VALUES (?, ?, ?, ?, ?, ?)`).
-		text(st.Endpoint).time(st.Hour).text(st.Account).int(st.Delivered).int(st.Failed).text(string(latency)).exec()
+	lag, err := json.Marshal(st.Lag)
+	if err != nil {
+		return err
+	}
+	return prepare(c, `INSERT OR REPLACE INTO stats (endpoint, hour, account, `+statsColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
+		text(st.Endpoint).time(st.Hour).text(st.Account).int(st.Delivered).int(st.Failed).int(st.GivenUp).text(string(latency)).text(string(lag)).exec()
 }

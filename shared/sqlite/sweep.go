@@ -47,7 +47,7 @@ const keepUnsent = 7 * 24 * time.Hour
 
 // Expire removes deliveries that have expired with their attempts, events that
 // no delivery needs any more, and whatever else is over: silences, hosts, requests,
-// portal links, bulk resends, result sets. A delivery that has not ended ends
+// portal links, keys of sessions, bulk resends, result sets. A delivery that has not ended ends
 // instead, declined if it was never sent and dead if it was, and is removed a
 // week later. It returns how many deliveries it saw to.
 func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (done int, err error) {

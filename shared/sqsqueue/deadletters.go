@@ -3,9 +3,14 @@ package sqsqueue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -43,6 +48,45 @@ func (q *Queue) DeadLetters(ctx context.Context, limit int) ([]webhook.Message, 
 		return nil, q.wrap("dead letters", err)
 	}
 	return list, nil
+}
+
+// Depth tells what the queue and that of its dead letters hold. SQS counts
+// approximately, and up to a minute late. Dead letters that somebody looks at
+// are counted too.
+func (q *Queue) Depth(ctx context.Context) (webhook.QueueDepth, error) {
+	if q.deadLetters == "" {
+		return webhook.QueueDepth{}, q.wrap("depth", errNoDeadLetters)
+	}
+	d, err := q.count(ctx, q.url)
+	if err != nil {
+		return webhook.QueueDepth{}, q.wrap("depth", err)
+	}
+	dead, err := q.count(ctx, q.deadLetters)
+	if err != nil {
+		return webhook.QueueDepth{}, q.wrap("depth of the dead letters", err)
+	}
+	d.Dead = dead.Visible + dead.Hidden + dead.Delayed
+	return d, nil
+}
+
+// count tells what one queue of SQS holds.
+func (q *Queue) count(ctx context.Context, url string) (d webhook.QueueDepth, err error) {
+	counts := map[types.QueueAttributeName]*int{
+		types.QueueAttributeNameApproximateNumberOfMessages:           &d.Visible,
+		types.QueueAttributeNameApproximateNumberOfMessagesNotVisible: &d.Hidden,
+		types.QueueAttributeNameApproximateNumberOfMessagesDelayed:    &d.Delayed,
+	}
+	names := slices.Collect(maps.Keys(counts))
+	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: names})
+	if err != nil {
+		return d, err
+	}
+	for name, n := range counts {
+		if *n, err = strconv.Atoi(out.Attributes[string(name)]); err != nil {
+			return d, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return d, nil
 }
 
 // Redrive sends the dead letters back into the queue, as if they were new. It

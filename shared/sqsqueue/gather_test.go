@@ -205,4 +205,7 @@ func TestDeadLettersNeedTheirQueue(t *testing.T) {
 	if _, err := q.Redrive(t.Context()); !errors.Is(err, errNoDeadLetters) {
 		t.Errorf("redrive: got %v", err)
 	}
+	if _, err := q.Depth(t.Context()); !errors.Is(err, errNoDeadLetters) {
+		t.Errorf("depth: got %v", err)
+	}
 }

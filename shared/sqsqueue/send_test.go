@@ -172,6 +172,7 @@ func TestTheEndOfTheContextEndsACallAtOnce(t *testing.T) {
 		{"delete", func(ctx context.Context, q *Queue) error { return q.Delete(ctx, []string{"r"}) }},
 		{"redrive", func(ctx context.Context, q *Queue) error { _, err := q.Redrive(ctx); return err }},
 		{"dead letters", func(ctx context.Context, q *Queue) error { _, err := q.DeadLetters(ctx, 1); return err }},
+		{"depth", func(ctx context.Context, q *Queue) error { _, err := q.Depth(ctx); return err }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

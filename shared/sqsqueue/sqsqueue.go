@@ -48,7 +48,7 @@ func New(client *sqs.Client, url string) *Queue {
 }
 
 // WithDeadLetters returns the queue with the URL of its dead letter queue,
-// which DeadLetters and Redrive need.
+// which Depth, DeadLetters and Redrive need.
 func (q *Queue) WithDeadLetters(url string) *Queue {
 	with := *q
 	with.deadLetters = url

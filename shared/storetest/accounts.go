@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/jobhook/jobhook/shared/webhook"
@@ -20,6 +21,25 @@ func accountPromises() []promise {
 			got, err := s.Account(s.ctx(), "acme")
 			s.ok(err)
 			same(s, "account", got, a)
+		}},
+		{"accounts that were put are listed in the order of their ids, a page at a time", func(s store) {
+			s.listsAccounts(10)
+			var want []webhook.Account
+			for i, id := range []string{"B", "a", "a b", "a-1", "a1", "b", "é"} {
+				want = append(want, webhook.Account{ID: id, Name: "of " + id, Quotas: webhook.Quotas{Endpoints: i}, CreatedAt: now(), UpdatedAt: now().Add(time.Second)})
+			}
+			for _, i := range []int{3, 0, 6, 2, 5, 1, 4} {
+				s.ok(s.PutAccount(s.ctx(), want[i]))
+			}
+			s.endpoint("0", "ep_0") // of an account that nobody put
+			s.endpoint("a-0", "ep_a-0")
+			s.endpoint("z", "ep_z")
+			for _, limit := range []int{1, 2, 3, 7, 100} {
+				s.listsAccounts(limit, want...)
+			}
+			list, err := s.Accounts(s.ctx(), "a c", 2) // which is none
+			s.ok(err)
+			same(s, "accounts after one that is not there", list, want[3:5])
 		}},
 		{"quotas are those of the last put, and none of an unknown account", func(s store) {
 			s.hasQuotas("acme", webhook.Quotas{})
@@ -85,7 +105,70 @@ func accountPromises() []promise {
 				same(s, "key", got, want)
 			}
 		}},
+		{"keys of sessions are read and revoked as others are, but not listed", func(s store) {
+			k, signedIn, operators := key("k1", "acme", now()), s.session("k2", "acme"), s.session("k3", "")
+			for _, k := range []webhook.Key{k, signedIn, operators} {
+				s.ok(s.PutKey(s.ctx(), k))
+				got, err := s.Key(s.ctx(), k.ID)
+				s.ok(err)
+				same(s, "key", got, k)
+			}
+			list, err := s.Keys(s.ctx(), "acme")
+			s.ok(err)
+			same(s, "keys of acme", list, []webhook.Key{k})
+			list, err = s.Keys(s.ctx(), "")
+			s.ok(err)
+			same(s, "keys of nobody", list, nil)
+			s.want(s.RevokeKey(s.ctx(), "other", "k2", now()), webhook.ErrNotFound)
+			s.want(s.RevokeKey(s.ctx(), "acme", "k3", now()), webhook.ErrNotFound)
+			later := signedIn.RevokedAt.Add(time.Hour)
+			signedIn.RevokedAt = now()
+			for _, at := range []time.Time{signedIn.RevokedAt, later} {
+				s.ok(s.RevokeKey(s.ctx(), "acme", "k2", at))
+			}
+			got, err := s.Key(s.ctx(), "k2")
+			s.ok(err)
+			same(s, "revoked key of a session", got, signedIn)
+		}},
+		{"the key of a session is there for a day after its end, and then gone; others stay", func(s store) {
+			signedIn, revoked := s.session("k1", "acme"), key("k2", "acme", now())
+			revoked.RevokedAt = now()
+			s.ok(s.PutKey(s.ctx(), signedIn))
+			s.ok(s.PutKey(s.ctx(), revoked))
+			s.expire(signedIn.RevokedAt.Add(23 * time.Hour))
+			got, err := s.Key(s.ctx(), "k1")
+			s.ok(err)
+			same(s, "key of a session that is over", got, signedIn)
+			s.expire(signedIn.RevokedAt.Add(25 * time.Hour))
+			_, err = s.Key(s.ctx(), "k1")
+			s.want(err, webhook.ErrNotFound)
+			list, err := s.Keys(s.ctx(), "acme")
+			s.ok(err)
+			same(s, "keys of acme", list, []webhook.Key{revoked})
+		}},
 	}
+}
+
+// session is the key of one who signed in now, for 12 hours.
+func (s store) session(id, account string) webhook.Key {
+	k := key(id, account, now())
+	k.Session, k.RevokedAt = true, k.CreatedAt.Add(12*time.Hour)
+	return k
+}
+
+// listsAccounts wants all accounts, read in pages.
+func (s store) listsAccounts(limit int, want ...webhook.Account) {
+	s.Helper()
+	var all []webhook.Account
+	for after := ""; len(all) <= len(want); after = all[len(all)-1].ID {
+		list, err := s.Accounts(s.ctx(), after, limit)
+		s.ok(err)
+		all = append(all, list...)
+		if len(list) < limit {
+			break
+		}
+	}
+	same(s, fmt.Sprintf("accounts in pages of %d", limit), all, want)
 }
 
 func (s store) hasQuotas(account string, want webhook.Quotas) {

@@ -203,8 +203,10 @@ func (s store) silentUntil(d webhook.Delivery, want time.Time) {
 }
 
 func stats(account, endpoint string, hour time.Time, delivered, failed int) webhook.Stats {
-	st := webhook.Stats{Account: account, Endpoint: endpoint, Hour: hour, Delivered: delivered, Failed: failed}
-	st.Latency[0], st.Latency[webhook.HistogramBuckets-1] = delivered, failed
+	const last = webhook.HistogramBuckets - 1
+	st := webhook.Stats{Account: account, Endpoint: endpoint, Hour: hour, Delivered: delivered, Failed: failed, GivenUp: failed}
+	st.Latency[0], st.Latency[last] = delivered, failed
+	st.Lag[1], st.Lag[last] = delivered, 2*delivered
 	return st
 }
 

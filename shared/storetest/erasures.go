@@ -53,7 +53,7 @@ func erasurePromises() []promise {
 			same(s, "what other has", s.everything("other"), before)
 			same(s, "what acme has", s.everything("acme"), map[string]any{})
 			wantCounts := webhook.Erased{
-				webhook.ErasedAccounts: 1, webhook.ErasedKeys: 1, webhook.ErasedEndpoints: 2, webhook.ErasedResends: 1, webhook.ErasedJobs: 3,
+				webhook.ErasedAccounts: 1, webhook.ErasedKeys: 2, webhook.ErasedEndpoints: 2, webhook.ErasedResends: 1, webhook.ErasedJobs: 3,
 				webhook.ErasedEvents: 5, webhook.ErasedDeliveries: 9, webhook.ErasedAttempts: 8, webhook.ErasedResultSets: 1, webhook.ErasedDownloads: 2,
 				webhook.ErasedStats: 2, webhook.ErasedNotices: 1,
 			}
@@ -73,6 +73,10 @@ func erasurePromises() []promise {
 			accounts, err := s.LedgerAccounts(s.ctx(), "", 10)
 			s.ok(err)
 			same(s, "accounts of the ledger", accounts, []string{"acme"})
+			s.listsAccounts(10)
+			anew := webhook.Account{ID: "acme", Name: "Anew", CreatedAt: now(), UpdatedAt: now()}
+			s.ok(s.PutAccount(s.ctx(), anew))
+			s.listsAccounts(10, anew)
 		}},
 		{"an erased subject is gone with its jobs, and nobody else's job lacks anything", func(s store) {
 			s.life("acme")

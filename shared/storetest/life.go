@@ -16,6 +16,7 @@ func (s store) life(account string) {
 	at := now()
 	s.ok(s.PutAccount(s.ctx(), webhook.Account{ID: account, Name: "them", CreatedAt: at, UpdatedAt: at}))
 	s.ok(s.PutKey(s.ctx(), key("k"+account, account, at)))
+	s.ok(s.PutKey(s.ctx(), s.session("s"+account, account)))
 	s.ok(s.PutPortalLink(s.ctx(), webhook.PortalLink{ID: "l" + account, Account: account, Hash: []byte("h"), CreatedAt: at, ExpiresAt: at.Add(time.Hour)}))
 	s.endpoint(account, account+"-e1")
 	s.endpoint(account, account+"-e2")
@@ -68,8 +69,15 @@ func (s store) everything(account string) map[string]any {
 	}
 	a, err := s.Account(s.ctx(), account)
 	keep("account", a, err)
-	k, err := s.Key(s.ctx(), "k"+account)
-	keep("key", k, err)
+	for _, id := range []string{"k", "s"} {
+		k, err := s.Key(s.ctx(), id+account)
+		keep("key "+id, k, err)
+	}
+	accounts, err := s.Accounts(s.ctx(), "", 10)
+	s.ok(err)
+	if at := slices.IndexFunc(accounts, func(a webhook.Account) bool { return a.ID == account }); at >= 0 {
+		all["account in the list"] = accounts[at]
+	}
 	r, err := s.Resend(s.ctx(), account, "rsd_"+account)
 	keep("resend", r, err)
 	for _, id := range []string{"-e1", "-e2"} {

@@ -139,6 +139,35 @@ func queuePromises() []queuePromise {
 			q.sends("acme", "healthy", time.Second)
 			same(q, "body", q.receivesOne().Body, "healthy")
 		}},
+		{"its depth tells what is visible, hidden, delayed and dead", func(q queue) {
+			q.hasDepth(webhook.QueueDepth{})
+			q.sends("acme", "poison", 0)
+			for range maxReceives {
+				q.hides(q.receivesOne(), 0)
+			}
+			q.receivesNone()
+			q.hasDepth(webhook.QueueDepth{Dead: 1})
+			q.sends("acme", "hidden", 0)
+			hidden := q.receivesOne()
+			q.hides(hidden, 50*time.Second)
+			q.sends("acme", "hidden for long", 0)
+			long := q.receivesOne()
+			q.hides(long, 10*time.Minute)
+			q.sends("acme", "visible", 0)
+			for _, delay := range []time.Duration{50 * time.Second, 10 * time.Minute, 15 * time.Minute} {
+				q.sends("acme", "delayed", delay)
+			}
+			q.hasDepth(webhook.QueueDepth{Visible: 1, Hidden: 2, Delayed: 3, Dead: 1})
+			q.deletes(hidden)
+			q.hides(long, 0)
+			q.hasDepth(webhook.QueueDepth{Visible: 2, Delayed: 3, Dead: 1})
+			_, err := q.Redrive(q.Context())
+			q.ok(err)
+			q.hasDepth(webhook.QueueDepth{Visible: 3, Delayed: 3})
+			q.receivesOne() // and nobody says what became of it
+			q.clock.Advance(visibility + 500*time.Millisecond)
+			q.hasDepth(webhook.QueueDepth{Visible: 3, Delayed: 3})
+		}},
 		{"doorbells ring each in the group of its account, after its own delay", func(q queue) {
 			bells := []webhook.Doorbell{
 				{Account: "acme", Delivery: "dlv_1", Generation: 1},
@@ -281,6 +310,22 @@ func (q queue) listsDead(want int) []webhook.Message {
 	}
 	q.Fatalf("after five seconds %d dead letters, want %d", len(list), want)
 	return nil
+}
+
+// hasDepth waits for a depth for up to five seconds: a queue may count late.
+func (q queue) hasDepth(want webhook.QueueDepth) {
+	q.Helper()
+	var got webhook.QueueDepth
+	for range 25 {
+		var err error
+		got, err = q.Depth(q.Context())
+		q.ok(err)
+		if got == want {
+			return
+		}
+		q.clock.Advance(200 * time.Millisecond)
+	}
+	same(q, "depth after five seconds", got, want)
 }
 
 func (q queue) sendMany(sender, n int) error {

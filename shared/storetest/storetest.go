@@ -32,10 +32,16 @@ type StoreUnderTest interface {
 type Accounts interface {
 	PutAccount(ctx context.Context, a webhook.Account) error
 	Account(ctx context.Context, id string) (webhook.Account, error)
+	// Accounts returns those that were put, after the given id, in the order of
+	// their ids; fewer than limit only at the end.
+	Accounts(ctx context.Context, after string, limit int) ([]webhook.Account, error)
 	// Quotas is served from memory, at most a minute old; zero for an unknown account.
 	Quotas(ctx context.Context, account string) (webhook.Quotas, error)
+	// PutKey keeps a key. That of a session is forgotten a day after its end.
 	PutKey(ctx context.Context, k webhook.Key) error
 	Key(ctx context.Context, id string) (webhook.Key, error)
+	// Keys returns those of an account, or with "" of none, without those of
+	// sessions, however many there are.
 	Keys(ctx context.Context, account string) ([]webhook.Key, error)
 	// RevokeKey ends a key of the account, or lets it end earlier: a time later
 	// than the present one changes nothing. ErrNotFound.
@@ -199,6 +205,8 @@ type QueueUnderTest interface {
 	Hide(ctx context.Context, receipt string, d time.Duration) error
 	DeadLetters(ctx context.Context, limit int) ([]webhook.Message, error)
 	Redrive(ctx context.Context) (int, error)
+	// Depth counts messages, as they are now or were a moment ago.
+	Depth(ctx context.Context) (webhook.QueueDepth, error)
 }
 
 // QueueOptions configure a queue under test.

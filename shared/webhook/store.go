@@ -125,6 +125,7 @@ type Key struct {
 	Hash      []byte // SHA-256 of the secret
 	CreatedAt time.Time
 	RevokedAt time.Time // it works until then; zero: for ever
+	Session   bool      // made by signing in; stores may forget it a day after its end
 }
 
 // Valid tells whether the key works at a time.
@@ -136,17 +137,19 @@ type Stats struct {
 	Endpoint  string // an endpoint's id; empty for URLs on jobs
 	Hour      time.Time
 	Delivered int
-	Failed    int // attempts that failed, retried or not
-	Latency   Histogram
+	Failed    int       // attempts that failed, retried or not
+	GivenUp   int       // of these, the last ones of their deliveries: exhausted or dead
+	Latency   Histogram // from the request to the whole answer, of all attempts
+	Lag       Histogram // from the event to the answer, of what was delivered without a resend
 }
 
 // Add counts what other counted.
 func (s *Stats) Add(other Stats) {
 	s.Delivered += other.Delivered
 	s.Failed += other.Failed
-	for i, n := range other.Latency {
-		s.Latency[i] += n
-	}
+	s.GivenUp += other.GivenUp
+	s.Latency.Add(other.Latency)
+	s.Lag.Add(other.Lag)
 }
 
 // HistogramBuckets is the number of buckets of a Histogram.
@@ -155,6 +158,13 @@ const HistogramBuckets = 24
 // Histogram counts latencies: bucket i holds those up to Bound(i), the last
 // one everything longer.
 type Histogram [HistogramBuckets]int
+
+// Add counts what other counted.
+func (h *Histogram) Add(other Histogram) {
+	for i, n := range other {
+		h[i] += n
+	}
+}
 
 // Bound is the upper bound of bucket i: 1 ms, and 1.6 times more for each
 // next bucket, up to about 50 s.
@@ -196,4 +206,13 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 		}
 	}
 	return Bound(HistogramBuckets - 1)
+}
+
+// QueueDepth is what a queue holds, as far as it can tell without looking at
+// each message.
+type QueueDepth struct {
+	Visible int // may be received now
+	Hidden  int // being attended to, or waiting for its next attempt
+	Delayed int // sent with a delay that has not ended
+	Dead    int // dead letters
 }

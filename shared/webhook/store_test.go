@@ -46,12 +46,15 @@ func TestQuantile(t *testing.T) {
 
 func TestStatsAddUp(t *testing.T) {
 	var a, b webhook.Stats
-	a.Delivered, a.Failed = 1, 2
-	b.Delivered, b.Failed = 10, 20
+	a.Delivered, a.Failed, a.GivenUp = 1, 2, 3
+	b.Delivered, b.Failed, b.GivenUp = 10, 20, 30
 	a.Latency.Observe(0)
 	b.Latency.Observe(0)
+	b.Lag.Observe(webhook.Bound(3))
 	a.Add(b)
-	if a.Delivered != 11 || a.Failed != 22 || a.Latency[0] != 2 {
-		t.Errorf("got %+v, want 11 delivered, 22 failed and 2 in the first bucket", a)
+	want := webhook.Stats{Delivered: 11, Failed: 22, GivenUp: 33}
+	want.Latency[0], want.Lag[3] = 2, 1
+	if a != want {
+		t.Errorf("got %+v, want %+v", a, want)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/jobhook/jobhook/functions/internal/deadline"
+	"github.com/jobhook/jobhook/shared/format"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -75,7 +76,6 @@ func (h *Handler) conclusion(b *batch, t *task, a answer) error {
 		return h.postpone(b.record, t.m, t.w.Delivery, a.result)
 	}
 	o := t.policy.Outcome(t.w.Delivery, a.result, a.ended, h.jitter())
-	b.stats.count(t.w.Delivery, a, o)
 	err := h.settle(b, t, a, o)
 	h.learn(b, t, a, o)
 	return err
@@ -126,22 +126,32 @@ func (h *Handler) claim(ctx context.Context, d webhook.Delivery, p webhook.Polic
 // send renders, signs and posts the event.
 func (h *Handler) send(ctx context.Context, t *task) answer {
 	a := answer{started: h.now()}
-	body, err := t.format.Encode(t.w.Event, h.PublicURL)
+	r, err := Compose(t.w, t.format, h.PublicURL, a.started)
 	if err != nil {
-		a.result = unsendable("the body could not be written: " + err.Error())
+		a.result = unsendable(err)
 		return a
 	}
-	header := make(http.Header, 5)
-	if err := webhook.Sign(header, t.w.Secrets, t.w.Event.ID, a.started, body.Bytes); err != nil {
-		a.result = unsendable("the body could not be signed: " + err.Error())
-		return a
-	}
-	t.w.Event.Trace().SetHeader(header)
-	addOwn(header, t.w.Endpoint.Headers)
-	a.result, a.timing = h.Sender.Post(t.leads.watch(ctx), webhook.Request{
-		URL: t.w.URL(), ContentType: body.ContentType, Header: header, Body: body.Bytes, Timeout: t.policy.Timeout,
-	})
+	r.Timeout = t.policy.Timeout
+	a.result, a.timing = h.Sender.Post(t.leads.watch(ctx), r)
 	return a
+}
+
+// Compose renders and signs the request of an attempt that begins now. Its
+// timeout is for the caller to set. An error says, in words that may be shown,
+// why there is no such request; the URL is there all the same.
+func Compose(w webhook.Work, f format.Format, publicURL string, now time.Time) (webhook.Request, error) {
+	r := webhook.Request{URL: w.URL(), Header: make(http.Header, 5)}
+	body, err := f.Encode(w.Event, publicURL)
+	if err != nil {
+		return r, fmt.Errorf("the body could not be written: %w", err)
+	}
+	r.ContentType, r.Body = body.ContentType, body.Bytes
+	if err := webhook.Sign(r.Header, w.Secrets, w.Event.ID, now, body.Bytes); err != nil {
+		return r, fmt.Errorf("the body could not be signed: %w", err)
+	}
+	w.Event.Trace().SetHeader(r.Header)
+	addOwn(r.Header, w.Endpoint.Headers)
+	return r, nil
 }
 
 // addOwn adds an endpoint's own headers. They are checked once more: what the
@@ -159,8 +169,8 @@ func addOwn(header http.Header, own []webhook.Header) {
 	}
 }
 
-func unsendable(why string) webhook.Result {
-	return webhook.Result{Failure: webhook.FailureUnsendable, Detail: why}
+func unsendable(why error) webhook.Result {
+	return webhook.Result{Failure: webhook.FailureUnsendable, Detail: why.Error()}
 }
 
 // settle records the attempt with its outcome, then sees to the next one.
@@ -168,6 +178,7 @@ func (h *Handler) settle(b *batch, t *task, a answer, o webhook.Outcome) error {
 	ctx, w := b.record, t.w
 	h.sideEffects(ctx, w, o)
 	next := h.next(ctx, w.Delivery, a, o, t.policy)
+	b.stats.count(w, a, o, next)
 	b.measure(w, a, o, next)
 	h.logFailure(ctx, w, a, o, next)
 	err := h.record(ctx, w.Delivery, next, attemptOf(w, a, o, next))

@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"crypto/rand"
-	"net/http"
 	"strings"
 	"time"
 
@@ -35,20 +34,15 @@ func Try(ctx context.Context, sender Sender, e webhook.Endpoint, publicURL strin
 		own = standard
 	}
 	policy := own.Policy.With(e.Policy)
-	event := testEvent(e.Account, now)
-	t := Trial{Request: webhook.Request{URL: e.URL, Header: make(http.Header, 5), Timeout: min(policy.Timeout, maxTrial)}}
-	body, err := standard.Encode(event, publicURL)
+	w := webhook.Work{Event: testEvent(e.Account, now), Endpoint: e, HasEndpoint: true, Secrets: e.Signing(now)}
+	r, err := Compose(w, standard, publicURL, now)
+	r.Timeout = min(policy.Timeout, maxTrial)
+	t := Trial{Request: r}
 	if err != nil {
-		t.Result = unsendable("the body could not be written: " + err.Error())
+		t.Result = unsendable(err)
 		return t
 	}
-	t.Request.ContentType, t.Request.Body = body.ContentType, body.Bytes
-	if err := webhook.Sign(t.Request.Header, e.Signing(now), event.ID, now, body.Bytes); err != nil {
-		t.Result = unsendable("the body could not be signed: " + err.Error())
-		return t
-	}
-	addOwn(t.Request.Header, e.Headers)
-	t.Result, t.Timing = sender.Post(ctx, t.Request)
+	t.Result, t.Timing = sender.Post(ctx, r)
 	t.Delivered = t.Result.Failure == "" && policy.Success.Accepts(t.Result.Status)
 	t.Result = t.Result.Trim(false)
 	return t

@@ -1,0 +1,12 @@
+-- Older rows have counted neither.
+ALTER TABLE stats ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stats ADD COLUMN lag TEXT NOT NULL DEFAULT '[]'; -- JSON list of bucket counts
+
+-- Keys of who signed in, many and short of life. A list of keys passes over them.
+ALTER TABLE keys ADD COLUMN session INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX keys_account ON keys (account, session);
+CREATE INDEX keys_over ON keys (revoked_at) WHERE session = 1;
+
+-- How deep a queue is can be told from the index alone.
+DROP INDEX messages_cold;
+CREATE INDEX messages_cold ON messages (queue, visible_at, receives) WHERE cold = 1;
