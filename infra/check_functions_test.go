@@ -27,7 +27,9 @@ func environments(d deployment) map[string]map[string]any {
 			setting.Queue: "${DataExport}", setting.FirstQueue: first, setting.Results: "${DataResults}", setting.ResultsFor: nil, setting.Retention: nil,
 		},
 		"ServiceApi": {
-			setting.RetryQueue: retry, setting.SecretsKey: key, setting.PublicURL: url, setting.DisableIn: nil,
+			setting.FirstQueue: first, setting.RetryQueue: retry, setting.ExportQueue: "${DataExport}",
+			setting.FirstDead: "${DataFirstDeadLetters}", setting.RetryDead: "${DataRetryDeadLetters}", setting.ExportDead: "${DataExportDeadLetters}",
+			setting.SecretsKey: key, setting.PublicURL: url, setting.DisableIn: nil,
 			setting.Rate: optional{}, setting.CORSOrigins: optional{},
 		},
 	}

@@ -15,6 +15,9 @@ const (
 	firstARN      = "${DataFirst.Arn}"
 	retryARN      = "${DataRetry.Arn}"
 	exportARN     = "${DataExport.Arn}"
+	firstDeadARN  = "${DataFirstDeadLetters.Arn}"
+	retryDeadARN  = "${DataRetryDeadLetters.Arn}"
+	exportDeadARN = "${DataExportDeadLetters.Arn}"
 	failuresARN   = "${DataFailures.Arn}"
 	resultsARN    = "${DataResults.Arn}"
 	secretsKeyARN = "${DataSecretsKey.Arn}"
@@ -35,10 +38,14 @@ func rows(more ...string) []string {
 	return append([]string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"}, more...)
 }
 
-// receives are the verbs that an event source mapping and deliver need.
+// receives are the verbs that an event source mapping and deliver need, and who
+// looks at dead letters and sends them back.
 func receives() []string {
 	return []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
 }
+
+// refills are the verbs of who counts messages and sends dead letters back.
+func refills() []string { return []string{"sqs:GetQueueAttributes", "sqs:SendMessage"} }
 
 // allowed is all that the functions may do: function, resource, actions. It is
 // written here a second time on purpose: a change of either must be meant.
@@ -64,7 +71,9 @@ func allowed(d deployment) map[string]map[string][]string {
 		},
 		"ServiceApi": {
 			deliveriesARN: rows("dynamodb:DeleteItem"),
-			retryARN:      {"sqs:SendMessage"}, secretsKeyARN: {"kms:Decrypt", "kms:GenerateDataKey"},
+			secretsKeyARN: {"kms:Decrypt", "kms:GenerateDataKey"},
+			firstARN:      refills(), retryARN: refills(), exportARN: refills(),
+			firstDeadARN: receives(), retryDeadARN: receives(), exportDeadARN: receives(),
 		},
 		"ServiceExport": {
 			deliveriesARN: rows("dynamodb:DeleteItem"), exportARN: receives(), firstARN: {"sqs:SendMessage"},

@@ -69,7 +69,8 @@ func httpOf(site http.Handler) func(context.Context, events.APIGatewayV2HTTPRequ
 func wire(getenv func(string) string) (lambdahost.Function, error) {
 	r := setting.NewReader(getenv)
 	tables := dynamo.Options{Deliveries: r.Need(setting.Deliveries), Jobs: r.Text(setting.Jobs)}
-	queue, key, publicURL := r.URL(setting.RetryQueue), r.Need(setting.SecretsKey), r.URL(setting.PublicURL)
+	first, retry, export := queueOf(r, setting.FirstQueue, setting.FirstDead), queueOf(r, setting.RetryQueue, setting.RetryDead), queueOf(r, setting.ExportQueue, setting.ExportDead)
+	key, publicURL := r.Need(setting.SecretsKey), r.URL(setting.PublicURL)
 	rate, origins := r.Count(setting.Rate), r.Origins(setting.CORSOrigins)
 	bucket, level := r.Text(setting.Results), r.LogLevel()
 	rules := webhook.HealthRules{DisableAfter: r.DisableAfter()}
@@ -82,9 +83,11 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	tables.Log = log
 	tables.Client = dynamodb.NewFromConfig(config)
 	tables.Sealer = kmsseal.New(kms.NewFromConfig(config), key)
+	messages := sqs.NewFromConfig(config)
 	client := httpsend.New(httpsend.Options{MaxSockets: maxSockets, AllowPrivate: getenv(setting.Private) == "true"})
 	c := api.Config{
-		Retry:  sqsqueue.New(sqs.NewFromConfig(config), queue),
+		Retry:  retry.on(messages),
+		Queues: api.Queues{First: first.on(messages), Retry: retry.on(messages), Export: export.on(messages)},
 		Sender: client, MaxUpload: maxUpload, Rules: rules,
 		Rate: rate, CORSOrigins: origins, PublicURL: publicURL, Version: api.Version, Log: log,
 	}
@@ -94,6 +97,15 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	store := dynamo.New(tables)
 	handler := httpOf(site.New(store, filesIn(config, bucket), c))
 	return lambdahost.Function{Handler: lambdahost.Guard(handler, calls.CloseIdle, client.CloseIdle), Flush: store.Flush}, nil
+}
+
+// queue is one on SQS, and the queue of its dead letters, by their URLs.
+type queue struct{ url, dead string }
+
+func queueOf(r *setting.Reader, name, dead string) queue { return queue{r.URL(name), r.URL(dead)} }
+
+func (q queue) on(client *sqs.Client) *sqsqueue.Queue {
+	return sqsqueue.New(client, q.url).WithDeadLetters(q.dead)
 }
 
 // filesIn are the files of a bucket; nil without: a platform that keeps its own

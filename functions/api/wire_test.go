@@ -11,7 +11,10 @@ import (
 // whole is an environment in which nothing is missing.
 func whole() map[string]string {
 	return map[string]string{
-		setting.Deliveries: "jobhook-dev-deliveries", setting.RetryQueue: "https://sqs.example.com/1/retry",
+		setting.Deliveries: "jobhook-dev-deliveries",
+		setting.FirstQueue: "https://sqs.example.com/1/first", setting.FirstDead: "https://sqs.example.com/1/first-dead",
+		setting.RetryQueue: "https://sqs.example.com/1/retry", setting.RetryDead: "https://sqs.example.com/1/retry-dead",
+		setting.ExportQueue: "https://sqs.example.com/1/export", setting.ExportDead: "https://sqs.example.com/1/export-dead",
 		setting.SecretsKey: "arn:aws:kms:us-east-1:123456789012:key/1", setting.PublicURL: "https://hooks.example.com",
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,16 +23,29 @@ import (
 const readsName = "reads-1m"
 
 // The load of the readers: requests a second, whether or not those before are
-// answered, and how long.
+// answered, and how long; to the API, and then to the pages of the dashboard.
 const (
 	readRate = 200
+	pageRate = 25
 	readTime = 20 * time.Second
 )
 
 // readFigures are the latencies of reads, from the due time to the whole answer.
 type readFigures struct {
-	Stored   int                  `json:"stored"`
-	PrefillS float64              `json:"prefill_s"`
+	Stored   int          `json:"stored"`
+	PrefillS float64      `json:"prefill_s"`
+	Pages    *pageFigures `json:"pages,omitempty"`
+	latencies
+}
+
+// pageFigures are the latencies of the dashboard's pages, and how large they are.
+type pageFigures struct {
+	FirstBytes int `json:"first_bytes"` // compressed, of the first page of a visit
+	latencies
+}
+
+// latencies are those of many requests.
+type latencies struct {
 	Requests int                  `json:"requests"`
 	Errors   int                  `json:"errors"`
 	P50ms    float64              `json:"p50_ms"`
@@ -65,28 +79,74 @@ func measureReads(ctx context.Context, o options, binary string) (f readFigures,
 		return f, err
 	}
 	defer c.Stop()
-	r := &readers{child: c, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}, all: newHistogram(), routes: map[string]*histogram{}}
+	r := newReaders(c, "Authorization", "Bearer "+child.OperatorKey)
 	paths, err := r.paths(ctx)
 	if err != nil {
 		return f, err
 	}
-	r.read(ctx, paths)
-	f.Requests, f.Errors = r.requests, r.errors
-	f.P50ms, f.P99ms, f.MaxMs = r.all.ms(50), r.all.ms(99), r.all.ms(100)
-	f.Routes = map[string]readRoute{}
-	for name, h := range r.routes {
-		f.Routes[name] = readRoute{h.ms(50), h.ms(99)}
+	f.latencies = r.read(ctx, paths, readRate)
+	if err := r.failure(); err != nil {
+		return f, err
 	}
-	if r.errors > 0 {
-		return f, fmt.Errorf("%d reads failed, the last one: %w", r.errors, r.last)
+	f.Pages, err = r.measurePages(ctx, paths)
+	return f, err
+}
+
+// measurePages opens the dashboard and looks at its pages.
+func (r *readers) measurePages(ctx context.Context, seen []readPath) (*pageFigures, error) {
+	var session struct {
+		Key string `json:"key"`
 	}
-	return f, nil
+	body, err := r.send(ctx, http.MethodPost, "/v1/sessions")
+	if err == nil {
+		err = json.Unmarshal(body, &session)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	p := newReaders(r.child, "Cookie", "jobhook_session="+session.Key)
+	f := &pageFigures{}
+	if f.FirstBytes, err = p.firstBytes(ctx); err != nil {
+		return nil, err
+	}
+	f.latencies = p.read(ctx, pagePaths(seen), pageRate)
+	return f, p.failure()
+}
+
+// pagePaths are the pages that show what was read.
+func pagePaths(seen []readPath) []readPath {
+	account := "account=" + accountName(0)
+	paths := []readPath{{"overview", "/?" + account}, {"endpoints", "/endpoints?" + account}, {"settings", "/settings?" + account}, {"operator", "/operator"}}
+	for _, s := range seen {
+		if path, ok := strings.CutPrefix(s.path, "/v1"); ok && s.name != "a job" {
+			paths = append(paths, readPath{s.name, path})
+		}
+	}
+	return paths
+}
+
+// firstBytes is the size of what the first page of a visit loads, compressed.
+func (r *readers) firstBytes(ctx context.Context) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.child.Addr+"/?account="+accountName(0), nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set(r.header, r.value)
+	req.Header.Set("Accept-Encoding", "gzip") // so that it is left as it comes
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	return int(n), err
 }
 
 // readers read, and remember how long it took.
 type readers struct {
-	child  *child.Child
-	client *http.Client
+	child         *child.Child
+	client        *http.Client
+	header, value string // that let them in
 
 	lock     sync.Mutex
 	all      *histogram
@@ -94,6 +154,28 @@ type readers struct {
 	requests int
 	errors   int
 	last     error
+}
+
+func newReaders(c *child.Child, header, value string) *readers {
+	return &readers{child: c, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}, header: header, value: value,
+		all: newHistogram(), routes: map[string]*histogram{}}
+}
+
+// figures are those of what was read so far.
+func (r *readers) figures() latencies {
+	l := latencies{Requests: r.requests, Errors: r.errors, P50ms: r.all.ms(50), P99ms: r.all.ms(99), MaxMs: r.all.ms(100), Routes: map[string]readRoute{}}
+	for name, h := range r.routes {
+		l.Routes[name] = readRoute{h.ms(50), h.ms(99)}
+	}
+	return l
+}
+
+// failure is what went wrong, if anything.
+func (r *readers) failure() error {
+	if r.errors == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d reads failed, the last one: %w", r.errors, r.last)
 }
 
 // readPath is one thing that customers look at.
@@ -135,17 +217,15 @@ func (r *readers) paths(ctx context.Context) ([]readPath, error) {
 	}, nil
 }
 
-// read sends requests at a fixed rate.
-func (r *readers) read(ctx context.Context, paths []readPath) {
+// read sends requests at a fixed rate a second.
+func (r *readers) read(ctx context.Context, paths []readPath, rate int) latencies {
 	var wait sync.WaitGroup
-	defer wait.Wait()
-	begun, interval := time.Now(), time.Second/readRate
-	for i := range int(readTime / interval) {
+	begun, interval := time.Now(), time.Second/time.Duration(rate)
+	for i := 0; i < int(readTime/interval) && ctx.Err() == nil; i++ {
 		due := begun.Add(time.Duration(i) * interval)
 		select {
 		case <-time.After(time.Until(due)):
 		case <-ctx.Done():
-			return
 		}
 		p := paths[i%len(paths)]
 		wait.Go(func() {
@@ -153,6 +233,8 @@ func (r *readers) read(ctx context.Context, paths []readPath) {
 			r.note(p.name, time.Since(due), err)
 		})
 	}
+	wait.Wait()
+	return r.figures()
 }
 
 func (r *readers) note(name string, d time.Duration, err error) {
@@ -172,19 +254,23 @@ func (r *readers) note(name string, d time.Duration, err error) {
 }
 
 func (r *readers) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.child.Addr+path, nil)
+	return r.send(ctx, http.MethodGet, path)
+}
+
+func (r *readers) send(ctx context.Context, method, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.child.Addr+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+child.OperatorKey)
+	req.Header.Set(r.header, r.value)
 	resp, err := r.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: answer %d: %.200s", path, resp.StatusCode, body)
+	if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
+		err = fmt.Errorf("%s %s: answer %d: %.200s", method, path, resp.StatusCode, body)
 	}
 	return body, err
 }

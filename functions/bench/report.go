@@ -61,6 +61,10 @@ func (r *report) rows() [][]string {
 	if f := r.Reads; f != nil {
 		rows = append(rows, []string{readsName, "", "", fmt.Sprintf("%.1f", f.P50ms), fmt.Sprintf("%.1f", f.P99ms), "", "",
 			fmt.Sprintf("%d reads/s of %d deliveries of one account; slowest %s", readRate, f.Stored, f.slowest())})
+		if p := f.Pages; p != nil {
+			rows = append(rows, []string{"pages-1m", "", "", fmt.Sprintf("%.1f", p.P50ms), fmt.Sprintf("%.1f", p.P99ms), "", "",
+				fmt.Sprintf("%d pages/s of the dashboard; slowest %s; the first page has %.1f KB", pageRate, p.slowest(), float64(p.FirstBytes)/1000)})
+		}
 	}
 	if f := r.Export; f != nil {
 		rows = append(rows, []string{exportName, "", "", "", "", fmt.Sprintf("%.0f", f.PeakMiB), "",
@@ -105,7 +109,7 @@ func (f figures) notes() string {
 }
 
 // slowest names the route with the longest p99.
-func (f readFigures) slowest() string {
+func (f latencies) slowest() string {
 	worst := ""
 	for name, r := range f.Routes {
 		if w := f.Routes[worst]; worst == "" || r.P99ms > w.P99ms || r.P99ms == w.P99ms && name < worst {

@@ -22,7 +22,7 @@ const (
 	maxMiB        = 400
 	maxGoroutines = 10_000
 	maxFiles      = 5_000
-	idleRoutines  = 500
+	idleRoutines  = 1_500 // two crews keep up to 512 each for the next task
 )
 
 // crashWindow is how long after its webhook was accepted a delivery may still

@@ -188,6 +188,7 @@ func (p *process) assemble(o options) {
 	}
 	config := api.Config{
 		Retry: p.retry, Sender: client, Local: p.files, MaxUpload: maxUpload,
+		Queues:    api.Queues{First: p.first, Retry: p.retry, Export: p.asked},
 		PublicURL: o.PublicURL, Rate: o.Rate, CORSOrigins: o.CORSOrigins, Rules: rules, Version: api.Version, Log: p.log,
 	}
 	if !o.AllowPrivate {
@@ -261,7 +262,11 @@ func (p *process) run(ctx context.Context, o options) error {
 }
 
 func (p *process) demo(ctx context.Context, o options, url string) error {
-	return demo.Play(ctx, demo.Config{API: url, Key: p.key, Addr: o.DemoAddr, Out: os.Stdout, Once: o.DemoOnce})
+	c := demo.Config{API: url, Key: p.key, Addr: o.DemoAddr, Out: os.Stdout, Once: o.DemoOnce}
+	if o.OperatorKey == "" {
+		c.KeyFile = filepath.Join(o.Data, operatorFile)
+	}
+	return demo.Play(ctx, c)
 }
 
 func (p *process) close() error {

@@ -2,6 +2,7 @@ package jobhook
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
@@ -69,7 +70,8 @@ func (s *Service) watchQueue(id, what string, q Queue) {
 	s.watch(watch{
 		id: id + "DeadLetters", metric: ofQueue(q.DeadLetters, "ApproximateNumberOfMessagesVisible"), above: 0, points: 1,
 		means: fmt.Sprintf("A message of the queue of %s came 1,000 times and was never finished. That is a fault of Jobhook, never of a receiver.", what),
-		do:    "Search the logs of deliver for the delivery that the message names, mend the cause, then start a redrive of the dead letters to their queue.",
+		do: fmt.Sprintf("GET /v1/queues/%[1]s/dead-letters names the deliveries; search the logs of deliver for them, mend the cause, "+
+			"then send the messages back: POST /v1/queues/%[1]s:redrive.", strings.ToLower(id)),
 	})
 	s.watch(watch{
 		id: id + "InFlight", metric: ofQueue(q.Queue, "ApproximateNumberOfMessagesNotVisible"), above: inFlight, points: 5,
@@ -132,7 +134,8 @@ func (s *Service) watchExport() {
 	s.watch(watch{
 		id: "ExportDeadLetters", metric: ofQueue(s.data.Export.DeadLetters, "ApproximateNumberOfMessagesVisible"), above: 0, points: 1,
 		means: "An export, or a request to erase, came 5 times and was never finished, nor given up: its function crashed or ran out of time or memory each time. Nobody is told of that result set. Erasures are asked for again each minute.",
-		do:    "Search the logs of export for the job that the message names. If the set is too large for 15 minutes, raise memoryMB.export. Then start a redrive of the dead letters to their queue.",
+		do: "GET /v1/queues/export/dead-letters names the jobs; search the logs of export for them. If a set is too large for 15 minutes, raise memoryMB.export. " +
+			"Then send the messages back: POST /v1/queues/export:redrive.",
 	})
 	s.watch(watch{
 		id: "ExportsFailed", metric: s.own(exportsFailed, sum), above: 0, points: 1,

@@ -111,11 +111,17 @@ func (s *Service) export() awslambda.Function {
 }
 
 func (s *Service) api() awslambda.Function {
+	d := s.data
 	env := map[string]*string{
-		setting.RetryQueue: s.data.Retry.Queue.QueueUrl(),
-		setting.SecretsKey: s.data.SecretsKey.KeyArn(),
-		setting.PublicURL:  s.URL,
-		setting.DisableIn:  s.disableAfter(),
+		setting.FirstQueue:  d.First.Queue.QueueUrl(),
+		setting.FirstDead:   d.First.DeadLetters.QueueUrl(),
+		setting.RetryQueue:  d.Retry.Queue.QueueUrl(),
+		setting.RetryDead:   d.Retry.DeadLetters.QueueUrl(),
+		setting.ExportQueue: d.Export.Queue.QueueUrl(),
+		setting.ExportDead:  d.Export.DeadLetters.QueueUrl(),
+		setting.SecretsKey:  d.SecretsKey.KeyArn(),
+		setting.PublicURL:   s.URL,
+		setting.DisableIn:   s.disableAfter(),
 	}
 	if s.props.Throttle.PerKey > 0 {
 		env[setting.Rate] = jsii.String(strconv.Itoa(s.props.Throttle.PerKey))
@@ -124,8 +130,8 @@ func (s *Service) api() awslambda.Function {
 		env[setting.CORSOrigins] = jsii.String(strings.Join(s.props.CORSOrigins, ","))
 	}
 	s.jobsTable(env)
-	if s.data.hasUploads() {
-		env[setting.Results] = s.data.Results.BucketName()
+	if d.hasUploads() {
+		env[setting.Results] = d.Results.BucketName()
 	}
 	return s.function(spec{
 		id: "Api", asset: assetAPI, about: "The HTTP API",

@@ -5,6 +5,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/jobhook/jobhook/shared/files"
@@ -87,7 +88,9 @@ func (s *Service) apiMay() []awsiam.PolicyStatement {
 	d := s.data
 	may := []awsiam.PolicyStatement{
 		mayKeep(d.Deliveries, "dynamodb:DeleteItem"),
-		maySend(d.Retry),
+		// Resends go to the retry queue, dead letters to where they came from.
+		allow(queueARNs(d.First.Queue, d.Retry.Queue, d.Export.Queue), "sqs:SendMessage", "sqs:GetQueueAttributes"),
+		allow(queueARNs(d.First.DeadLetters, d.Retry.DeadLetters, d.Export.DeadLetters), receiving()...),
 		allow([]*string{d.SecretsKey.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"),
 	}
 	if d.Jobs != nil {
@@ -123,8 +126,20 @@ func mayQuery(t awsdynamodb.Table, index string) awsiam.PolicyStatement {
 
 // mayReceive lets a mapping read a queue, and its function hide messages.
 func mayReceive(from Queue) awsiam.PolicyStatement {
-	return allow([]*string{from.Queue.QueueArn()},
-		"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility")
+	return allow([]*string{from.Queue.QueueArn()}, receiving()...)
+}
+
+// receiving are the verbs on a queue of whoever receives from it, and hides or
+// deletes what he got.
+func receiving() []string {
+	return []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
+}
+
+func queueARNs(queues ...awssqs.Queue) (arns []*string) {
+	for _, q := range queues {
+		arns = append(arns, q.QueueArn())
+	}
+	return arns
 }
 
 func maySend(to Queue) awsiam.PolicyStatement {

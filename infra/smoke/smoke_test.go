@@ -322,6 +322,23 @@ func (s *site) checkQueues(t *testing.T) {
 		url := s.output(t, name)
 		s.feeds.eventually(t, name+" is empty", func() bool { return left(t, client, url) == 0 })
 	}
+	var told struct {
+		Items []struct {
+			Name                           string
+			Visible, Hidden, Delayed, Dead int
+		}
+	}
+	s.front.call(t, http.MethodGet, "/v1/queues", nil, http.StatusOK, &told)
+	var names []string
+	for _, q := range told.Items {
+		names = append(names, q.Name)
+		if q.Visible+q.Hidden+q.Delayed+q.Dead != 0 {
+			t.Errorf("the API tells of messages: %+v", q)
+		}
+	}
+	if !slices.Equal(names, []string{"first", "retry", "export"}) {
+		t.Errorf("the API tells of queues %q", names)
+	}
 }
 
 // checkLogs reads what all functions have printed. The webhooks: a refused and

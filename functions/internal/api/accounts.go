@@ -9,12 +9,17 @@ import (
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
-type accountInput struct {
-	Name          *string `json:"name,omitempty" maxLength:"200" doc:"For people."`
+// DefaultHook is what an account says of its default endpoint. It is exported,
+// as all that is embedded, for huma to see it.
+type DefaultHook struct {
 	WebhookURL    *string `json:"webhook_url,omitempty" doc:"The account's default URL, used where a job names none of its own; empty removes it. While the default endpoint has headers of its own, another scheme, host or port is refused: PATCH that endpoint with url and headers."`
 	WebhookFormat *string `json:"webhook_format,omitempty" enum:"serpwow,webscraper,hkube,socialdata,standard,auto" doc:"auto, the default, is the format of each job's own kind."`
 	Signing       *string `json:"signing,omitempty" enum:"hmac,ed25519,none" doc:"hmac when the URL is first set."`
+}
 
+type accountInput struct {
+	Name *string `json:"name,omitempty" maxLength:"200" doc:"For people."`
+	DefaultHook
 	Quotas *quotasBody `json:"quotas,omitempty" doc:"Replaces all quotas of the account. A change takes up to a minute to be felt everywhere."`
 }
 
@@ -36,10 +41,22 @@ type accountView struct {
 	UpdatedAt       string        `json:"updated_at" format:"date-time"`
 }
 
+// accountBrief is an account in a list.
+type accountBrief struct {
+	ID        string `json:"id"`
+	Name      string `json:"name,omitempty"`
+	CreatedAt string `json:"created_at" format:"date-time"`
+	UpdatedAt string `json:"updated_at" format:"date-time"`
+}
+
 type (
 	putAccountInput struct {
 		Account string `path:"account" doc:"The platform's own id of the customer."`
 		Body    accountInput
+	}
+	patchAccountInput struct {
+		Account string `path:"account"`
+		Body    DefaultHook
 	}
 	accountPath struct {
 		Account string `path:"account"`
@@ -47,11 +64,17 @@ type (
 )
 
 func (a *API) addAccounts() {
+	everybody := scopes(webhook.ScopePlatform, webhook.ScopeAccount)
 	register(a, operation{id: "put-account", method: "PUT", path: "/v1/accounts/{account}", tag: "Accounts",
 		summary: "Write an account and its default URL", details: "What is left out stays as it is.", status: 200},
 		scopes(webhook.ScopePlatform), a.putAccount)
 	register(a, operation{id: "get-account", method: "GET", path: "/v1/accounts/{account}", tag: "Accounts",
-		summary: "Read an account", status: 200}, scopes(webhook.ScopePlatform, webhook.ScopeAccount), a.getAccount)
+		summary: "Read an account", status: 200}, everybody, a.getAccount)
+	register(a, operation{id: "patch-account", method: "PATCH", path: "/v1/accounts/{account}", tag: "Accounts",
+		summary: "Set the default URL of an account", details: "As PUT does, for the account's own keys too. What is left out stays as it is.", status: 200},
+		everybody, a.patchAccount)
+	register(a, operation{id: "list-accounts", method: "GET", path: "/v1/accounts", tag: "Accounts",
+		summary: "List the accounts in the order of their ids", status: 200}, scopes(webhook.ScopePlatform), a.listAccounts)
 }
 
 func (a *API) putAccount(ctx context.Context, in *putAccountInput) (*result[accountView], error) {
@@ -67,30 +90,46 @@ func (a *API) putAccount(ctx context.Context, in *putAccountInput) (*result[acco
 	if err != nil {
 		return nil, err
 	}
-	current, err := a.defaultEndpoint(ctx, in.Account)
-	if err != nil {
-		return nil, err
-	}
-	if err := in.Body.needsURL(current != nil); err != nil {
-		return nil, err
-	}
-	if err := in.Body.checkMove(current); err != nil {
-		return nil, err
-	}
 	account.Name = valueOr(in.Body.Name, account.Name)
 	if in.Body.Quotas != nil {
 		account.Quotas = webhook.Quotas(*in.Body.Quotas)
 	}
-	if current == nil && valueOr(in.Body.WebhookURL, "") != "" {
-		if err := a.checkRoom(ctx, account); err != nil {
-			return nil, err
-		}
+	current, err := a.checkDefault(ctx, account, in.Body.DefaultHook)
+	if err != nil {
+		return nil, err
 	}
 	account.UpdatedAt = a.Now().UTC()
 	if err := a.Store.PutAccount(ctx, account); err != nil {
 		return nil, err
 	}
 	if err := a.cutRetries(ctx, account, in.Body.Quotas); err != nil {
+		return nil, err
+	}
+	endpoint, err := a.setDefault(ctx, account, current, in.Body.DefaultHook)
+	if err != nil {
+		return nil, err
+	}
+	return &result[accountView]{Body: viewAccount(account, endpoint)}, nil
+}
+
+// patchAccount writes the default endpoint alone: the account's row is the
+// platform's, which may be writing it at this moment.
+func (a *API) patchAccount(ctx context.Context, in *patchAccountInput) (*result[accountView], error) {
+	id, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.checkHook("webhook_url", valueOr(in.Body.WebhookURL, "")); err != nil {
+		return nil, err
+	}
+	a.account.Lock()
+	defer a.account.Unlock()
+	account, err := a.Store.Account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	current, err := a.checkDefault(ctx, account, in.Body)
+	if err != nil {
 		return nil, err
 	}
 	endpoint, err := a.setDefault(ctx, account, current, in.Body)
@@ -107,14 +146,30 @@ func (a *API) checkAccount(in *putAccountInput) error {
 	if err := job.CheckID("account", in.Account); err != nil {
 		return err
 	}
-	if in.Body.WebhookURL == nil {
-		return nil
+	return a.checkHook("webhook_url", valueOr(in.Body.WebhookURL, ""))
+}
+
+// checkDefault returns the default endpoint as it is, nil when there is none, if
+// it may become what is asked for.
+func (a *API) checkDefault(ctx context.Context, account webhook.Account, in DefaultHook) (*webhook.Endpoint, error) {
+	current, err := a.defaultEndpoint(ctx, account.ID)
+	if err != nil {
+		return nil, err
 	}
-	return a.checkHook("webhook_url", *in.Body.WebhookURL)
+	if err := in.needsURL(current != nil); err != nil {
+		return nil, err
+	}
+	if err := in.checkMove(current); err != nil {
+		return nil, err
+	}
+	if current == nil && valueOr(in.WebhookURL, "") != "" {
+		return nil, a.checkRoom(ctx, account)
+	}
+	return current, nil
 }
 
 // needsURL refuses settings of a default endpoint that there is not.
-func (in accountInput) needsURL(exists bool) error {
+func (in DefaultHook) needsURL(exists bool) error {
 	if in.WebhookURL != nil && *in.WebhookURL != "" || exists && in.WebhookURL == nil {
 		return nil
 	}
@@ -130,7 +185,7 @@ func (in accountInput) needsURL(exists bool) error {
 
 // checkMove refuses another server for a default endpoint with headers of its
 // own, as endpointPatch.checkMove does: an account is written without headers.
-func (in accountInput) checkMove(current *webhook.Endpoint) error {
+func (in DefaultHook) checkMove(current *webhook.Endpoint) error {
 	if current == nil || in.WebhookURL == nil || *in.WebhookURL == "" || (endpointPatch{URL: in.WebhookURL}).checkMove(*current) == nil {
 		return nil
 	}
@@ -140,7 +195,7 @@ func (in accountInput) checkMove(current *webhook.Endpoint) error {
 
 // setDefault makes, changes or removes the account's default endpoint, and
 // returns how it is shown: nil when there is none.
-func (a *API) setDefault(ctx context.Context, account webhook.Account, current *webhook.Endpoint, in accountInput) (*endpointView, error) {
+func (a *API) setDefault(ctx context.Context, account webhook.Account, current *webhook.Endpoint, in DefaultHook) (*endpointView, error) {
 	switch {
 	case current == nil && (in.WebhookURL == nil || *in.WebhookURL == ""):
 		return nil, nil
@@ -200,6 +255,27 @@ func (a *API) getAccount(ctx context.Context, in *accountPath) (*result[accountV
 		return nil, err
 	}
 	return &result[accountView]{Body: viewAccount(account, &one.Body)}, nil
+}
+
+// listAccounts goes on after an id, whether there is an account of that id or not.
+func (a *API) listAccounts(ctx context.Context, in *Paging) (*result[page[accountBrief]], error) {
+	if in.After != "" && job.CheckID("account", in.After) != nil {
+		return nil, webhook.ErrCursor
+	}
+	list, err := a.Store.Accounts(ctx, in.After, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	next := ""
+	if len(list) > in.Limit {
+		list = list[:in.Limit]
+		next = list[in.Limit-1].ID
+	}
+	return pageOf(list, briefAccount, next), nil
+}
+
+func briefAccount(a webhook.Account) accountBrief {
+	return accountBrief{ID: a.ID, Name: a.Name, CreatedAt: stamp(a.CreatedAt), UpdatedAt: stamp(a.UpdatedAt)}
 }
 
 func viewAccount(a webhook.Account, e *endpointView) accountView {

@@ -29,10 +29,12 @@ type Store interface {
 	KeyStore
 	RequestStore
 	PortalStore
+	StatsReader
 	EndpointReader
 	EndpointWriter
 	HealthWriter
 	HostReader
+	HolderReader
 	JobStore
 	DeliveryReader
 	DeliveryWriter
@@ -47,6 +49,8 @@ type Store interface {
 type AccountStore interface {
 	PutAccount(ctx context.Context, a webhook.Account) error
 	Account(ctx context.Context, id string) (webhook.Account, error)
+	// Accounts returns those after the given id, in the order of their ids, at most limit.
+	Accounts(ctx context.Context, after string, limit int) ([]webhook.Account, error)
 	// Quotas is served from memory, at most a minute old; zero for an unknown account.
 	Quotas(ctx context.Context, account string) (webhook.Quotas, error)
 }
@@ -77,6 +81,7 @@ type KeyStore interface {
 	PutKey(ctx context.Context, k webhook.Key) error
 	// Key is read now, from no memory. webhook.ErrNotFound.
 	Key(ctx context.Context, id string) (webhook.Key, error)
+	// Keys leaves out those of sessions.
 	Keys(ctx context.Context, account string) ([]webhook.Key, error)
 	// RevokeKey ends a key of the account, or lets it end earlier: a time later
 	// than the present one changes nothing. webhook.ErrNotFound.
@@ -153,6 +158,7 @@ type Queue interface {
 type Config struct {
 	Store       Store
 	Retry       Queue
+	Queues      Queues                    // those that operators look into
 	RefusedHost func(rawURL string) error // why a URL's host may not be called; nil: all may
 	Sender      deliver.Sender            // makes test webhooks; nil: they are refused
 	PublicURL   string                    // begins the links of webhooks; "" leaves them out
@@ -197,10 +203,15 @@ func New(c Config) *API {
 	a.addAccounts()
 	a.addKeys()
 	a.addPortal()
+	a.addSessions()
 	a.addJobs()
 	a.addEndpoints()
 	a.addHosts()
+	a.addHolders()
+	a.addQueues()
 	a.addDeliveries()
+	a.addRequests()
+	a.addStatistics()
 	a.addEvents()
 	a.addResends()
 	a.addLedger()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -15,8 +16,11 @@ import (
 // caller is who makes a request.
 type caller struct {
 	key     string // its id
+	name    string // the key's
 	scope   webhook.Scope
-	account string // for webhook.ScopeAccount
+	account string    // for webhook.ScopeAccount
+	ends    time.Time // when the key does; zero: never
+	session bool      // the key is that of a session
 }
 
 type callerKey struct{}
@@ -70,7 +74,7 @@ func (a *API) authenticate(ctx huma.Context, scopes []webhook.Scope) (caller, er
 	}
 	for _, s := range scopes {
 		if s == key.Scope {
-			return caller{key: key.ID, scope: key.Scope, account: key.Account}, nil
+			return caller{key: key.ID, name: key.Name, scope: key.Scope, account: key.Account, ends: key.RevokedAt, session: key.Session}, nil
 		}
 	}
 	return caller{}, problem(http.StatusForbidden, "A key of scope "+string(key.Scope)+" may not do this.")

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jobhook/jobhook/functions/internal/api"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -20,13 +21,18 @@ func routes() []route {
 	return []route{
 		{"PUT", "/v1/accounts/zero", `{}`, false, true},
 		{"GET", "/v1/accounts/acme", "", true, true},
-		{"POST", "/v1/accounts/acme/keys", `{}`, false, true},
-		{"GET", "/v1/accounts/acme/keys", "", false, true},
-		{"DELETE", "/v1/accounts/acme/keys/k", "", false, true},
+		{"PATCH", "/v1/accounts/acme", `{}`, true, true},
+		{"GET", "/v1/accounts", "", false, true},
+		{"POST", "/v1/sessions", "", true, true},
+		{"GET", "/v1/session", "", true, true},
+		{"DELETE", "/v1/session", "", true, true},
+		{"POST", "/v1/accounts/acme/keys", `{}`, true, true},
+		{"GET", "/v1/accounts/acme/keys", "", true, true},
+		{"DELETE", "/v1/accounts/acme/keys/k", "", true, true},
 		{"POST", "/v1/keys", `{"scope":"platform"}`, false, false},
 		{"GET", "/v1/keys", "", false, false},
 		{"DELETE", "/v1/keys/k", "", false, false},
-		{"POST", "/v1/accounts/acme/keys/k:rotate", "", false, true},
+		{"POST", "/v1/accounts/acme/keys/k:rotate", "", true, true},
 		{"POST", "/v1/keys/k:rotate", "", false, false},
 		{"POST", "/v1/accounts/acme/portal-links", "", false, true},
 		{"PUT", "/v1/jobs/1", `{"account":"acme","kind":"async","status":"pending"}`, false, true},
@@ -43,9 +49,15 @@ func routes() []route {
 		{"POST", "/v1/endpoints/e:pause?account=acme", "", true, true},
 		{"POST", "/v1/endpoints/e:resume?account=acme", "", true, true},
 		{"GET", "/v1/hosts", "", false, false},
+		{"GET", "/v1/holders", "", false, false},
+		{"GET", "/v1/queues", "", false, false},
+		{"GET", "/v1/queues/first/dead-letters", "", false, false},
+		{"POST", "/v1/queues/first:redrive", "", false, false},
 		{"GET", "/v1/deliveries?account=acme", "", true, true},
 		{"GET", "/v1/deliveries/d?account=acme", "", true, true},
 		{"POST", "/v1/deliveries/d:resend?account=acme", "", true, true},
+		{"GET", "/v1/deliveries/d/request?account=acme", "", true, true},
+		{"GET", "/v1/statistics?account=acme", "", true, true},
 		{"GET", "/v1/events/e?account=acme", "", true, true},
 		{"GET", "/v1/events?account=acme", "", true, true},
 		{"POST", "/v1/resends?account=acme", `{"dry_run":true,"filter":{}}`, true, true},
@@ -123,8 +135,16 @@ func TestAnotherAccountsObjectsLookLikeNone(t *testing.T) {
 	s.must(t, 201, s.platform, "PUT", "/v1/jobs/theirs", `{"account":"other","kind":"async","status":"pending"}`)
 	ep := s.must(t, 201, s.other, "POST", "/v1/endpoints", `{"url":"https://other.example"}`)["id"].(string)
 	d := s.plant(t, "other", func(*webhook.Delivery) {})
+	key, _, _ := api.ParseKey(s.other)
 	for _, tt := range []struct{ method, theirs, absent, body string }{
 		{"GET", "/v1/accounts/other", "/v1/accounts/none", ""},
+		{"PATCH", "/v1/accounts/other", "/v1/accounts/none", `{"webhook_url":"https://a.example"}`},
+		{"GET", "/v1/accounts/other/keys", "/v1/accounts/none/keys", ""},
+		{"POST", "/v1/accounts/other/keys", "/v1/accounts/none/keys", `{"scope":"platform"}`},
+		{"DELETE", "/v1/accounts/other/keys/" + key, "/v1/accounts/none/keys/" + key, ""},
+		{"DELETE", "/v1/accounts/acme/keys/" + key, "/v1/accounts/acme/keys/none", ""},
+		{"POST", "/v1/accounts/other/keys/" + key + ":rotate", "/v1/accounts/none/keys/" + key + ":rotate", ""},
+		{"POST", "/v1/accounts/acme/keys/" + key + ":rotate", "/v1/accounts/acme/keys/none:rotate", ""},
 		{"GET", "/v1/jobs/theirs", "/v1/jobs/none", ""},
 		{"GET", "/v1/jobs/theirs?account=other", "/v1/jobs/none?account=none", ""},
 		{"GET", "/v1/jobs?account=other", "/v1/jobs?account=none", ""},
@@ -141,6 +161,9 @@ func TestAnotherAccountsObjectsLookLikeNone(t *testing.T) {
 		{"GET", "/v1/deliveries?account=other", "/v1/deliveries?account=none", ""},
 		{"GET", "/v1/deliveries/" + d.ID, "/v1/deliveries/dlv_none", ""},
 		{"POST", "/v1/deliveries/" + d.ID + ":resend", "/v1/deliveries/dlv_none:resend", ""},
+		{"GET", "/v1/deliveries/" + d.ID + "/request", "/v1/deliveries/dlv_none/request", ""},
+		{"GET", "/v1/statistics?account=other", "/v1/statistics?account=none", ""},
+		{"GET", "/v1/statistics?endpoint=" + ep, "/v1/statistics?endpoint=ep_none", ""},
 		{"GET", "/v1/events/" + d.EventID, "/v1/events/evt_none", ""},
 	} {
 		theirs, absent := s.do(s.acme, tt.method, tt.theirs, tt.body), s.do(s.acme, tt.method, tt.absent, tt.body)
@@ -148,6 +171,7 @@ func TestAnotherAccountsObjectsLookLikeNone(t *testing.T) {
 			t.Errorf("%s %s: got %d %s, an absent one %d %s", tt.method, tt.theirs, theirs.status, theirs.body, absent.status, absent.body)
 		}
 	}
+	s.must(t, 200, s.other, "GET", "/v1/endpoints", "") // its key still works
 	if e, err := s.store.Endpoint(t.Context(), "other", ep); err != nil || e.Status != webhook.EndpointEnabled {
 		t.Errorf("the other's endpoint: %v %v", e, err)
 	}

@@ -13,6 +13,9 @@ import (
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
+// traceparent is the trace of the jobs that are planted.
+const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 // plant stores an event of a new job of the account with one delivery, which
 // change may change first.
 func (s *site) plant(t testing.TB, account string, change func(*webhook.Delivery)) webhook.Delivery {
@@ -20,7 +23,8 @@ func (s *site) plant(t testing.TB, account string, change func(*webhook.Delivery
 	s.clock.move(time.Second)
 	now := s.clock.now()
 	id := fmt.Sprintf("job-%d", now.Unix())
-	record := fmt.Sprintf(`{"account":%q,"kind":"async","id":%q,"status":"success","run":1,"created_at":%q,"n":1.10}`, account, id, now.Format(time.RFC3339))
+	record := fmt.Sprintf(`{"account":%q,"kind":"async","id":%q,"status":"success","run":1,"created_at":%q,"n":1.10,"traceparent":%q}`,
+		account, id, now.Format(time.RFC3339), traceparent)
 	j, err := job.Decode([]byte(record))
 	if err != nil {
 		t.Fatal(err)

@@ -140,10 +140,14 @@ func (a *API) addKeys() {
 	tag := func(id, method, path, summary string, status int) operation {
 		return operation{id: id, method: method, path: path, summary: summary, status: status, tag: "Keys"}
 	}
-	platform, operator := scopes(webhook.ScopePlatform), scopes()
-	register(a, tag("create-key", "POST", "/v1/accounts/{account}/keys", "Make a key", 201), platform, a.mintKey)
-	register(a, tag("list-keys", "GET", "/v1/accounts/{account}/keys", "List the keys of an account", 200), platform, a.listKeys)
-	register(a, tag("revoke-key", "DELETE", "/v1/accounts/{account}/keys/{key}", "Revoke a key", 204), platform, a.revokeKey)
+	everybody, operator := scopes(webhook.ScopePlatform, webhook.ScopeAccount), scopes()
+	create := tag("create-key", "POST", "/v1/accounts/{account}/keys", "Make a key", 201)
+	create.details = mintNote
+	register(a, create, everybody, a.mintKey)
+	list := tag("list-keys", "GET", "/v1/accounts/{account}/keys", "List the keys of an account", 200)
+	list.details = "Those of sessions are left out."
+	register(a, list, everybody, a.listKeys)
+	register(a, tag("revoke-key", "DELETE", "/v1/accounts/{account}/keys/{key}", "Revoke a key", 204), everybody, a.revokeKey)
 	register(a, tag("create-root-key", "POST", "/v1/keys", "Make a platform or operator key", 201), operator,
 		func(ctx context.Context, in *mintRootInput) (*result[keyView], error) {
 			return a.mint(ctx, "", in.Body)
@@ -152,27 +156,42 @@ func (a *API) addKeys() {
 		func(ctx context.Context, in *Paging) (*result[page[keyView]], error) { return a.keyList(ctx, "", *in) })
 	register(a, tag("revoke-root-key", "DELETE", "/v1/keys/{key}", "Revoke a platform or operator key", 204), operator,
 		func(ctx context.Context, in *rootKeyPath) (*struct{}, error) { return nil, a.revoke(ctx, "", in.Key) })
-	register(a, tag("rotate-key", "POST", "/v1/accounts/{account}/keys/{key}:rotate", "Make a new key in place of an old one", 201), platform,
-		func(ctx context.Context, in *rotateKeyInput) (*result[keyView], error) {
-			return a.rotateKey(ctx, in.Account, in.Key, in.Body)
-		})
+	rotate := tag("rotate-key", "POST", "/v1/accounts/{account}/keys/{key}:rotate", "Make a new key in place of an old one", 201)
+	rotate.details = mintNote
+	register(a, rotate, everybody, func(ctx context.Context, in *rotateKeyInput) (*result[keyView], error) {
+		account, err := accountFor(ctx, in.Account)
+		if err != nil {
+			return nil, err
+		}
+		return a.rotateKey(ctx, account, in.Key, in.Body)
+	})
 	register(a, tag("rotate-root-key", "POST", "/v1/keys/{key}:rotate", "Make a new platform or operator key in place of an old one", 201), operator,
 		func(ctx context.Context, in *rotateRootKeyInput) (*result[keyView], error) {
 			return a.rotateKey(ctx, "", in.Key, in.Body)
 		})
 }
 
+// mintNote describes the routes that make keys.
+const mintNote = "An account's own key makes keys of that account alone, and only if it has no end itself. A session makes none."
+
 func (a *API) mintKey(ctx context.Context, in *mintInput) (*result[keyView], error) {
+	account, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
 	if in.Body.Scope != webhook.ScopeAccount && callerOf(ctx).scope != webhook.ScopeOperator {
 		return nil, problem(http.StatusForbidden, "Only an operator makes platform and operator keys.")
 	}
-	if _, err := a.Store.Account(ctx, in.Account); err != nil {
+	if _, err := a.Store.Account(ctx, account); err != nil {
 		return nil, err
 	}
-	return a.mint(ctx, in.Account, in.Body)
+	return a.mint(ctx, account, in.Body)
 }
 
 func (a *API) mint(ctx context.Context, account string, in keyInput) (*result[keyView], error) {
+	if err := mayMint(callerOf(ctx)); err != nil {
+		return nil, err
+	}
 	if in.Scope != webhook.ScopeAccount {
 		account = ""
 	} else if account == "" {
@@ -191,6 +210,9 @@ func (a *API) mint(ctx context.Context, account string, in keyInput) (*result[ke
 // ends anyhow gets no successor: a customer's session must not become a key for
 // ever.
 func (a *API) rotateKey(ctx context.Context, account, id string, in *overlapBody) (*result[keyView], error) {
+	if err := mayMint(callerOf(ctx)); err != nil {
+		return nil, err
+	}
 	old, err := a.Store.Key(ctx, id)
 	if err != nil {
 		return nil, err
@@ -218,10 +240,14 @@ func (a *API) rotateKey(ctx context.Context, account, id string, in *overlapBody
 }
 
 func (a *API) listKeys(ctx context.Context, in *keysInput) (*result[page[keyView]], error) {
-	if _, err := a.Store.Account(ctx, in.Account); err != nil {
+	account, err := accountFor(ctx, in.Account)
+	if err != nil {
 		return nil, err
 	}
-	return a.keyList(ctx, in.Account, in.Paging)
+	if _, err := a.Store.Account(ctx, account); err != nil {
+		return nil, err
+	}
+	return a.keyList(ctx, account, in.Paging)
 }
 
 // keyList is a page of keys, the oldest first. Its cursor is a key's id. The
@@ -238,8 +264,7 @@ func (a *API) keyList(ctx context.Context, account string, in Paging) (*result[p
 		}
 		keys = keys[last+1:]
 	}
-	now, next := a.Now(), ""
-	keys = slices.DeleteFunc(keys, func(k webhook.Key) bool { return pastSession(k, now) })
+	next := ""
 	if len(keys) > in.Limit {
 		keys, next = keys[:in.Limit], keys[in.Limit-1].ID
 	}
@@ -247,7 +272,11 @@ func (a *API) keyList(ctx context.Context, account string, in Paging) (*result[p
 }
 
 func (a *API) revokeKey(ctx context.Context, in *keyPath) (*struct{}, error) {
-	return nil, a.revoke(ctx, in.Account, in.Key)
+	account, err := accountFor(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.revoke(ctx, account, in.Key)
 }
 
 func (a *API) revoke(ctx context.Context, account, id string) error {

@@ -208,6 +208,52 @@ func TestOnlyAnOperatorMintsKeysThatBelongToNoAccount(t *testing.T) {
 	}
 }
 
+func TestACustomerLooksAfterTheKeysOfHisAccount(t *testing.T) {
+	s := newSite(t)
+	made := s.must(t, 201, s.acme, "POST", "/v1/accounts/acme/keys", `{"name":"ci"}`)
+	if made["account"] != "acme" || made["scope"] != "account" {
+		t.Errorf("got %v", made)
+	}
+	path := "/v1/accounts/acme/keys/" + made["id"].(string)
+	fresh := s.must(t, 201, s.acme, "POST", path+":rotate", `{"overlap_seconds":0}`)
+	if fresh["account"] != "acme" || fresh["scope"] != "account" {
+		t.Errorf("got %v", fresh)
+	}
+	s.must(t, 204, s.acme, "DELETE", "/v1/accounts/acme/keys/"+fresh["id"].(string), "")
+	for _, key := range []any{made["key"], fresh["key"]} {
+		if got := s.do(key.(string), "GET", "/v1/endpoints", ""); got.status != 401 {
+			t.Errorf("got %d, want 401", got.status)
+		}
+	}
+	if list := s.must(t, 200, s.acme, "GET", "/v1/accounts/acme/keys", ""); len(list["items"].([]any)) != 3 {
+		t.Errorf("got %v", list)
+	}
+	for _, scope := range []string{"platform", "operator"} {
+		if got := s.do(s.acme, "POST", "/v1/accounts/acme/keys", `{"scope":"`+scope+`"}`); got.status != 403 || got.problem(t).Type != "/problems/forbidden" {
+			t.Errorf("a %s key: got %d %s, want 403", scope, got.status, got.body)
+		}
+	}
+}
+
+func TestAnAccountsKeyThatIsAboutToEndMakesNoOther(t *testing.T) {
+	s := newSite(t)
+	id, _, _ := api.ParseKey(s.acme)
+	fresh := s.must(t, 201, s.acme, "POST", "/v1/accounts/acme/keys/"+id+":rotate", "")
+	for _, target := range []string{"/v1/accounts/acme/keys", "/v1/accounts/acme/keys/" + fresh["id"].(string) + ":rotate"} {
+		if got := s.do(s.acme, "POST", target, `{}`); got.status != 403 || got.problem(t).Type != "/problems/key-ends" {
+			t.Errorf("%s: got %d %s, want 403", target, got.status, got.body)
+		}
+		s.must(t, 201, fresh["key"].(string), "POST", target, `{}`)
+	}
+}
+
+func TestAPlatformsKeyMakesOthersWhileItIsRotated(t *testing.T) {
+	s := newSite(t)
+	id, _, _ := api.ParseKey(s.platform)
+	s.must(t, 201, s.operator, "POST", "/v1/keys/"+id+":rotate", "")
+	s.must(t, 201, s.platform, "POST", "/v1/accounts/acme/keys", `{}`)
+}
+
 func TestAKeyMadeElsewhereCanBeImported(t *testing.T) {
 	s := newSite(t)
 	full := "jh_live_root_" + strings.Repeat("aB3", 8)

@@ -38,7 +38,7 @@ const defaultMaxBody = 1 << 20
 // takesOnce tells whether requests of the operation may carry an
 // Idempotency-Key: a POST under a key, which is read whole.
 func (o operation) takesOnce(scopes []webhook.Scope) bool {
-	return o.method == http.MethodPost && scopes != nil && !o.streams && o.maxBody >= 0
+	return o.method == http.MethodPost && scopes != nil && !o.streams && !o.anew && o.maxBody >= 0
 }
 
 func onceParameter() *huma.Param {

@@ -25,6 +25,7 @@ type operation struct {
 	rawAnswer        *huma.Schema // the answer is written as it is, and described so
 	alsoStatus       int          // another status of success, of a raw answer or without one
 	streams          bool         // the body is read as it comes, so that no Idempotency-Key is taken
+	anew             bool         // a repeat is done anew, so that no Idempotency-Key is taken
 }
 
 // result is an answer with a JSON body.
@@ -138,7 +139,7 @@ A key has a scope: an account's key reaches that account only, a platform's all 
 
 Refusals are problems (RFC 9457) with stable types; /problems lists them. Lists come in pages: give the next of a page as ?after= until there is none; a page may be short, even empty, and still have a next.
 
-A POST with an Idempotency-Key happens once in 24 hours, however often it is sent; repeats get the first answer, with Idempotency-Replayed: true. Answers of 409, 429 and 5xx are not kept: a repeat tries again. Every POST takes one but the uploads of records and inputs, and portal-sessions, which a link makes once anyhow.
+A POST with an Idempotency-Key happens once in 24 hours, however often it is sent; repeats get the first answer, with Idempotency-Replayed: true. Answers of 409, 429 and 5xx are not kept: a repeat tries again. Every POST takes one but the uploads of records and inputs, portal-sessions, which a link makes once anyhow, and sessions, whose keys are kept nowhere.
 
 Where a key has a rate, answers tell in RateLimit-Policy and RateLimit what it is and what is left; beyond it they are 429 with Retry-After.
 

@@ -24,9 +24,6 @@ const (
 // portalName is the name of the keys of portal sessions.
 const portalName = "portal session"
 
-// pastSession tells whether a key is that of a portal session that has ended.
-func pastSession(k webhook.Key, now time.Time) bool { return k.Name == portalName && !k.Valid(now) }
-
 type portalLinkView struct {
 	URL       string `json:"url" doc:"Works once; shown once."`
 	ExpiresAt string `json:"expires_at" format:"date-time"`
@@ -87,12 +84,12 @@ func (a *API) createPortalSession(ctx context.Context, in *portalSessionInput) (
 	if err != nil {
 		return nil, err
 	}
-	full, k := MintKey(now, webhook.ScopeAccount, link.Account, portalName)
-	k.RevokedAt = now.Add(portalSessionLasts)
-	if err := a.Store.PutKey(ctx, k); err != nil {
+	ends := now.Add(portalSessionLasts)
+	full, err := a.openSession(ctx, webhook.ScopeAccount, link.Account, portalName, ends)
+	if err != nil {
 		return nil, err
 	}
-	return &result[portalSessionView]{Body: portalSessionView{Key: full, Account: link.Account, ExpiresAt: stamp(k.RevokedAt)}}, nil
+	return &result[portalSessionView]{Body: portalSessionView{Key: full, Account: link.Account, ExpiresAt: stamp(ends)}}, nil
 }
 
 func parsePortalToken(token string) (id, secret string, ok bool) {

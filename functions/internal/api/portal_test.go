@@ -30,8 +30,8 @@ func TestAPortalLinkOpensASessionOfAnHour(t *testing.T) {
 	if read := s.must(t, 200, key, "GET", "/v1/accounts/acme", ""); read["id"] != "acme" {
 		t.Errorf("got %v", read)
 	}
-	if refused := s.do(key, "POST", "/v1/accounts/acme/keys", `{}`); refused.status != 403 {
-		t.Errorf("a session makes keys: %d", refused.status)
+	if who := s.must(t, 200, key, "GET", "/v1/session", ""); who["session"] != true || who["account"] != "acme" || who["name"] != "portal session" {
+		t.Errorf("the session is %v", who)
 	}
 	id := strings.Split(key, "_")[2]
 	if rotated := s.do(s.platform, "POST", "/v1/accounts/acme/keys/"+id+":rotate", ""); rotated.status != 409 {
@@ -39,15 +39,12 @@ func TestAPortalLinkOpensASessionOfAnHour(t *testing.T) {
 	}
 	s.clock.move(time.Hour - time.Second)
 	s.must(t, 200, key, "GET", "/v1/endpoints", "")
-	listed := func() bool {
-		return strings.Contains(s.do(s.platform, "GET", "/v1/accounts/acme/keys", "").body, id)
-	}
-	if !listed() {
-		t.Error("an open session is not among the keys")
+	if list := s.do(s.platform, "GET", "/v1/accounts/acme/keys", ""); strings.Contains(list.body, id) {
+		t.Errorf("the session is among the keys: %s", list.body)
 	}
 	s.clock.move(time.Second)
-	if late := s.do(key, "GET", "/v1/endpoints", ""); late.status != 401 || listed() {
-		t.Errorf("after an hour: got %d, want 401; among the keys: %t", late.status, listed())
+	if late := s.do(key, "GET", "/v1/endpoints", ""); late.status != 401 {
+		t.Errorf("after an hour: got %d, want 401", late.status)
 	}
 }
 

@@ -36,7 +36,8 @@ func shipped() map[string][]string {
 			setting.Stage},
 		"sweep":  {setting.Deliveries, setting.FirstQueue, setting.RetryQueue, setting.ExportQueue, setting.Failures, setting.Stage},
 		"export": {setting.Deliveries, setting.FirstQueue, setting.Results, setting.Stage},
-		"api":    {setting.Deliveries, setting.RetryQueue, setting.SecretsKey, setting.PublicURL},
+		"api": {setting.Deliveries, setting.FirstQueue, setting.RetryQueue, setting.ExportQueue, setting.FirstDead, setting.RetryDead, setting.ExportDead,
+			setting.SecretsKey, setting.PublicURL},
 	}
 }
 
@@ -287,6 +288,40 @@ func TestTheAPITakesTheKeyThatTheKeyCommandMakes(t *testing.T) {
 	}
 	if key, problem, err := mint("nowhere"); err == nil || key != "" || !strings.Contains(problem, "there is no table nowhere") {
 		t.Errorf("no such table: key %q, %v: %s", key, err, problem)
+	}
+}
+
+func TestTheAPIShowsDeadLettersToTheOperatorAndSendsThemBack(t *testing.T) {
+	s := newSite(t)
+	messages := sqs.NewFromConfig(awstest.Moto(t).Config())
+	bell := webhook.Doorbell{Account: solo, Delivery: "dlv_dead", Generation: 1}
+	if err := sqsqueue.New(messages, s.env[setting.RetryDead]).Ring(t.Context(), []webhook.Doorbell{bell}); err != nil {
+		t.Fatal(err)
+	}
+	f := s.start("api", nil)
+	for _, c := range []struct {
+		method, path string
+		status       int
+		want         string
+	}{
+		{"GET", "/v1/queues", 200, `"name":"retry","visible":0,"hidden":0,"delayed":0,"dead":1`},
+		{"GET", "/v1/queues/first/dead-letters", 200, `"items":[]`},
+		{"GET", "/v1/queues/retry/dead-letters", 200, `"account":"solo","delivery":"dlv_dead"`},
+		{"GET", "/v1/queues/retry/dead-letters", 200, `"account":"solo","delivery":"dlv_dead"`}, // it was put back
+		{"POST", "/v1/queues/retry:redrive", 202, `"redriven":1`},
+		{"POST", "/v1/queues/retry:redrive", 202, `"redriven":0`},
+		{"GET", "/v1/holders", 200, `"items":[]`},
+	} {
+		answer := invoke[events.APIGatewayV2HTTPResponse](t, f, s.request("api-operator", "{{method}}", c.method, "{{path}}", c.path))
+		if answer.StatusCode != c.status || !strings.Contains(answer.Body, c.want) {
+			t.Errorf("%s %s: %d %s, want %d with %s", c.method, c.path, answer.StatusCode, answer.Body, c.status, c.want)
+		}
+	}
+	if got := bellsOf(t, s.retry.Receive(t.Context(), 10, 5*time.Second)); !slices.Equal(got, []webhook.Doorbell{bell}) {
+		t.Errorf("received %+v, want %+v", got, bell)
+	}
+	if log := read(t, f); !slices.Contains(log.messages, "queue.redriven") {
+		t.Errorf("logged %q", log.messages)
 	}
 }
 

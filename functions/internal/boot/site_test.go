@@ -70,9 +70,9 @@ func newSite(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	messages := sqs.NewFromConfig(moto.Config())
-	first, _ := awstest.Queue(t, messages, time.Minute, 50)
-	retry, _ := awstest.Queue(t, messages, time.Minute, 50)
-	exports, _ := awstest.Queue(t, messages, time.Minute, 50)
+	first, firstDead := awstest.Queue(t, messages, time.Minute, 50)
+	retry, retryDead := awstest.Queue(t, messages, time.Minute, 50)
+	exports, exportsDead := awstest.Queue(t, messages, time.Minute, 50)
 	keys := kms.NewFromConfig(moto.Config())
 	made, err := keys.CreateKey(t.Context(), &kms.CreateKeyInput{})
 	if err != nil {
@@ -89,6 +89,7 @@ func newSite(t testing.TB) *site {
 			setting.Deliveries: deliveries, setting.Jobs: jobs, setting.Stage: "test", setting.Retention: "48h",
 			setting.FirstQueue: first, setting.RetryQueue: retry, setting.Queue: first, setting.Lane: setting.LaneFirst,
 			setting.ExportQueue: exports, setting.Results: awstest.Bucket(t, files.S3()),
+			setting.FirstDead: firstDead, setting.RetryDead: retryDead, setting.ExportDead: exportsDead,
 			setting.Failures: awstest.Bucket(t, files.S3()), setting.SecretsKey: *made.KeyMetadata.Arn,
 			setting.PublicURL: "https://hooks.example.com", setting.Private: "true",
 		},

@@ -23,6 +23,8 @@ type Config struct {
 	Addr string    // where the receiver listens, host:port
 	Out  io.Writer // for people; in colour if it is a terminal and NO_COLOR is unset
 	Once bool      // end after the five jobs, rather than go on receiving
+
+	KeyFile string // where the key is kept, for people; "" leaves it out
 }
 
 // Play plays the five jobs and prints what arrives. With Once it returns nil
@@ -49,6 +51,7 @@ func Play(ctx context.Context, c Config) error {
 		return nil
 	}
 	s.tryNext(ctx)
+	s.openDashboard(ctx, c.KeyFile)
 	<-ctx.Done()
 	return nil
 }
@@ -101,16 +104,25 @@ func (s *show) tryNext(ctx context.Context) {
 	}
 	if err := s.api.call(ctx, "POST", "/v1/accounts/"+accountStandard+"/keys", map[string]string{"name": "demo"}, &minted); err != nil {
 		s.out.title("next", "no commands to try: "+err.Error())
-		s.out.next(s.receiver.url, s.receiver.table())
+		s.out.next(s.receiver.table())
 		return
 	}
 	list := s.api.base + "/v1/deliveries"
 	one := list + "/" + s.delivery
 	if s.delivery == "" {
-		s.out.next(s.receiver.url, s.receiver.table(), curl(minted.Key, "", list))
+		s.out.next(s.receiver.table(), curl(minted.Key, "", list))
 		return
 	}
-	s.out.next(s.receiver.url, s.receiver.table(), curl(minted.Key, "", list), curl(minted.Key, "", one), curl(minted.Key, "-X POST ", one+":resend"))
+	s.out.next(s.receiver.table(), curl(minted.Key, "", list), curl(minted.Key, "", one), curl(minted.Key, "-X POST ", one+":resend"))
+}
+
+// openDashboard says how to see all of it in a browser.
+func (s *show) openDashboard(ctx context.Context, keyFile string) {
+	link, err := s.furnish(ctx)
+	if err != nil {
+		s.out.title("dashboard", "its demo data is not complete: "+err.Error())
+	}
+	s.out.dashboard(s.receiver.url, s.api.base, link, keyFile)
 }
 
 // curl writes a command that needs nothing before it. Keys hold letters,

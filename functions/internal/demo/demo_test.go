@@ -74,7 +74,7 @@ func TestPlayStaysAndOffersCommandsThatWork(t *testing.T) {
 	out := &watched{}
 	ctx, cancel := context.WithCancel(t.Context())
 	out.when("Ctrl-C ends everything", cancel)
-	if err := Play(ctx, Config{API: p.url, Key: "jh_live_a_b", Addr: "127.0.0.1:0", Out: out}); err != nil {
+	if err := Play(ctx, Config{API: p.url, Key: "jh_live_a_b", Addr: "127.0.0.1:0", Out: out, KeyFile: "keys/operator.key"}); err != nil {
 		t.Fatalf("Play: %v\n%s", err, out.String())
 	}
 	var commands []string
@@ -85,6 +85,14 @@ func TestPlayStaysAndOffersCommandsThatWork(t *testing.T) {
 	}
 	if len(commands) != 3 {
 		t.Fatalf("%d commands are printed, want 3:\n%s", len(commands), out.String())
+	}
+	for _, want := range []string{"http://localhost:8080/portal?token=pl_1", "keys/operator.key", p.url + "/sign-in"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("where the dashboard is misses %q:\n%s", want, out.String())
+		}
+	}
+	if got := len(p.endpoints); got != 1+len(exhibits()) {
+		t.Errorf("%d endpoints are made, want the demo's and those of the gallery", got)
 	}
 	if _, err := exec.LookPath("curl"); err != nil {
 		if os.Getenv("JOBHOOK_REQUIRE_ALL") != "" {

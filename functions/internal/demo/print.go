@@ -213,7 +213,7 @@ func (p *printer) closing(totals []total, err error) {
 
 // next shows what to try; each command stands alone in its line. Table is a
 // link to results, or empty.
-func (p *printer) next(receiver, table string, commands ...string) {
+func (p *printer) next(table string, commands ...string) {
 	about := []string{"list the deliveries of " + accountStandard, "show one, with its attempts", "send it once more, and see it arrive here"}
 	lines := []string{"", p.paint(bold, "Try next, in another terminal:")}
 	for i, command := range commands {
@@ -221,6 +221,18 @@ func (p *printer) next(receiver, table string, commands ...string) {
 	}
 	if table != "" {
 		lines = append(lines, "", p.paint(dim, "# the batch's results, for a spreadsheet"), "curl -sL -o results.csv '"+printable(table)+"'")
+	}
+	p.print(lines...)
+}
+
+// dashboard shows where to look, last of all.
+func (p *printer) dashboard(receiver, base, link, keyFile string) {
+	lines := []string{"", p.paint(bold, "See it in your browser:")}
+	if link != "" {
+		lines = append(lines, "", p.paint(dim, "# a customer's dashboard; the link works once, for an hour"), p.paint(bold+";"+cyan, printable(link)))
+	}
+	if keyFile != "" {
+		lines = append(lines, "", p.paint(dim, "# the operator's: sign in with the key in "+printable(keyFile)), base+"/sign-in")
 	}
 	p.print(append(lines, "", "The receiver stays at "+receiver+" and prints what arrives. Ctrl-C ends everything.")...)
 }

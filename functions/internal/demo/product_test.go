@@ -42,6 +42,9 @@ func newProduct(t *testing.T) *product {
 	mux.HandleFunc("POST /v1/accounts/{id}/keys", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"key":"jh_live_a_b"}`)
 	})
+	mux.HandleFunc("POST /v1/accounts/{id}/portal-links", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"url":"http://localhost:8080/portal?token=pl_1"}`)
+	})
 	mux.HandleFunc("GET /v1/endpoints", p.listEndpoints)
 	mux.HandleFunc("POST /v1/endpoints", p.createEndpoint)
 	mux.HandleFunc("DELETE /v1/endpoints/{id}", p.deleteEndpoint)
@@ -91,7 +94,7 @@ func (p *product) listEndpoints(w http.ResponseWriter, _ *http.Request) {
 
 func (p *product) createEndpoint(w http.ResponseWriter, r *http.Request) {
 	p.secret = webhook.NewSecret()
-	p.endpoints[fmt.Sprintf("ep_%d", len(p.jobs))] = p.read(r)["url"].(string)
+	p.endpoints[fmt.Sprintf("ep_%d", len(p.endpoints))] = p.read(r)["url"].(string)
 	fmt.Fprintf(w, `{"secret":%q}`, string(p.secret))
 }
 

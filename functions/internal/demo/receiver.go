@@ -89,6 +89,7 @@ func newReceiver(addr string, api *client, out *printer, ids cast) (*receiver, e
 	r := &receiver{url: urlOf(listener.Addr()), out: out, api: api, files: f, started: time.Now(), changed: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathFiles, f)
+	mux.Handle("POST "+pathGallery+"{name}", &gallery{})
 	mux.HandleFunc("POST /", r.receive)
 	r.server.Handler = mux
 	r.server.ReadHeaderTimeout = 10 * time.Second
