@@ -1,5 +1,5 @@
 // Package site puts together all that is served over HTTP: the native API with
-// its pages and downloads, and the routes of the four systems.
+// its pages and downloads, the routes of the four systems, and the dashboard.
 package site
 
 import (
@@ -10,6 +10,7 @@ import (
 
 	"github.com/jobhook/jobhook/functions/internal/api"
 	"github.com/jobhook/jobhook/functions/internal/compat"
+	"github.com/jobhook/jobhook/functions/internal/dashboard"
 	"github.com/jobhook/jobhook/functions/internal/deliver"
 	"github.com/jobhook/jobhook/functions/internal/resend"
 )
@@ -45,12 +46,16 @@ func New(store Store, files Files, c api.Config) http.Handler {
 		Store: store, Files: files, Resend: resender, Authenticate: native.Authenticate, Limit: native.Allow,
 		PublicURL: c.PublicURL, Now: c.Now, Log: c.Log,
 	})
+	pages := dashboard.New(dashboard.Config{API: native, PublicURL: c.PublicURL, Version: c.Version, Now: c.Now, Log: c.Log})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isSystems(r.URL.Path) {
+		switch {
+		case isSystems(r.URL.Path):
 			systems.ServeHTTP(w, r)
-			return
+		case pages.Serves(r):
+			pages.ServeHTTP(w, r)
+		default:
+			native.ServeHTTP(w, r)
 		}
-		native.ServeHTTP(w, r)
 	})
 }
 

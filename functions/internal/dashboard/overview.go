@@ -1,0 +1,272 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+
+	g "maragu.dev/gomponents"
+	"maragu.dev/gomponents/html"
+
+	"github.com/jobhook/jobhook/shared/webhook"
+)
+
+// counts are what was counted in a span of time.
+type counts struct {
+	Delivered int        `json:"delivered"`
+	Failed    int        `json:"failed"`
+	GivenUp   int        `json:"given_up"`
+	Answer    *latencies `json:"answer_ms"`
+	Lag       *latencies `json:"event_to_delivery_ms"`
+}
+
+// hourCounts are those of one hour.
+type hourCounts struct {
+	Hour string `json:"hour"`
+	counts
+}
+
+// endpointCounts are those of one endpoint, or with "" of the URLs on jobs.
+type endpointCounts struct {
+	Endpoint string       `json:"endpoint"`
+	Total    counts       `json:"total"`
+	Hours    []hourCounts `json:"hours"`
+}
+
+// statistics are the attempts of the last day.
+type statistics struct {
+	Total     counts           `json:"total"`
+	Hours     []hourCounts     `json:"hours"`
+	Endpoints []endpointCounts `json:"endpoints"`
+}
+
+// overview is what the page is made of.
+type overview struct {
+	statistics statistics
+	endpoints  []endpoint
+	newest     []delivery
+	ledger     ledger
+}
+
+func (d *Dashboard) addOverview() { d.show("/{$}", overviewPage) }
+
+func overviewPage(v *visit) (page, error) {
+	if v.account() == "" {
+		return page{next: "/accounts"}, nil
+	}
+	o, err := readOverview(v)
+	if err != nil {
+		return page{}, err
+	}
+	return page{title: "Overview", in: "/", live: true, body: g.Group{
+		live("steps", o.firstSteps(v)),
+		live("needs", o.needs(v)),
+		live("day", o.day(v)),
+		live("endpoints", o.endpointList(v)),
+		live("newest", o.newestList(v)),
+		live("ledger", section("Is everything there?", o.ledger.words(), o.ledger.named(v), o.ledger.states(v))),
+	}}, nil
+}
+
+func readOverview(v *visit) (overview, error) {
+	var o overview
+	var endpoints list[endpoint]
+	var newest list[delivery]
+	err := v.getAll(
+		reading{"/v1/ledger", v.query(), &o.ledger},
+		reading{"/v1/statistics", v.query(), &o.statistics},
+		reading{"/v1/endpoints", v.query(), &endpoints},
+		reading{"/v1/deliveries", v.query("limit", "10"), &newest},
+	)
+	o.endpoints, o.newest = endpoints.Items, newest.Items
+	return o, err
+}
+
+// reading is a part of what a page is made of.
+type reading struct {
+	path  string
+	query url.Values
+	out   any
+}
+
+// getAll reads until the first that is refused.
+func (v *visit) getAll(list ...reading) error {
+	for _, r := range list {
+		if err := v.get(r.path, r.query, r.out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstSteps teaches who has sent nothing yet. Jobs may name their own URLs, so
+// that nobody needs an endpoint.
+func (o overview) firstSteps(v *visit) g.Node {
+	sent := slices.ContainsFunc(o.newest, func(d delivery) bool { return d.State != string(webhook.StateDeclined) })
+	if sent || len(o.endpoints) > 0 && len(o.newest) > 0 {
+		return nil
+	}
+	done := func(is bool) g.Node { return g.If(is, g.Group{g.Text(" "), html.Strong(g.Text("Done."))}) }
+	return section("First steps", html.Ol(html.Class("card steps"),
+		html.Li(link(v.link("/endpoints/new"), "Make an endpoint"), g.Text(": the URL at which your server takes webhooks."), done(len(o.endpoints) > 0)),
+		html.Li(g.Text("Send a test from the page of the "), link(v.link("/endpoints"), "endpoint"), g.Text(", and see what your server answers.")),
+		html.Li(writeAJob(v), done(len(o.newest) > 0))))
+}
+
+// writeAJob says how there comes to be something to tell of.
+func writeAJob(v *visit) g.Node {
+	if !v.isPlatform() {
+		return g.Group{g.Text("Let your platform run a job. When it ends, your endpoint is told, and you see it under "), link(v.link("/jobs"), "Jobs"), g.Text(".")}
+	}
+	return g.Group{g.Text("Write a job that has ended. The endpoint is told, and you see it under "), link(v.link("/jobs"), "Jobs"), g.Text("."),
+		copyable("first-job", "Command that writes a job", writeJobCommand(v))}
+}
+
+// need is something that does not go away by itself.
+type need struct {
+	state string // its badge
+	why   g.Node
+}
+
+// needs are the endpoints that somebody has to look after, and how.
+func (o overview) needs(v *visit) g.Node {
+	if len(o.endpoints) == 0 {
+		return nil
+	}
+	var list g.Group
+	for _, e := range o.endpoints {
+		if n, ok := e.need(); ok {
+			list = append(list, html.Li(html.Class("card"), badge(n.state), g.Text(" "), link(v.link(endpointPath(e.ID)), e.URL),
+				html.P(n.why, g.Text(" "), html.Strong(g.Text("What to do: ")), g.Text(words()[n.state].todo))))
+		}
+	}
+	if len(list) == 0 {
+		return section("What needs you", html.P(g.Text("Nothing. Every endpoint is called, and answers.")))
+	}
+	return section("What needs you", html.Ul(html.Class("needs"), list))
+}
+
+// need tells the worst of what is wrong with an endpoint.
+func (e endpoint) need() (need, bool) {
+	h := e.Health
+	switch {
+	case e.Status != statusEnabled:
+		return need{e.Status, g.Text(cmp.Or(sentence(e.StatusReason), words()[e.Status].means))}, true
+	case h.State == "failing":
+		return need{h.State, g.Group{g.Text(sentence(h.Reason) + " Failing since "), when(h.Since),
+			g.If(h.DisabledAt != "", g.Group{g.Text("; it will be disabled at "), when(h.DisabledAt)}), g.Text(".")}}, true
+	case h.Circuit.State == "open":
+		return need{h.Circuit.State, g.Group{g.Text(words()[h.Circuit.State].means + " It is tried again at "), countdown(h.Circuit.Until), g.Text(".")}}, true
+	}
+	return need{}, false
+}
+
+// day shows the last 24 hours.
+func (o overview) day(v *visit) g.Node {
+	t := o.statistics.Total
+	if t.Delivered+t.Failed == 0 {
+		return section("The last 24 hours", html.P(g.Text("Nothing was sent.")))
+	}
+	hours, list := byHour(o.statistics.Hours)
+	answer, lag := make([]*latencies, len(hours)), make([]*latencies, len(hours))
+	for i, h := range o.statistics.Hours {
+		answer[i], lag[i] = h.Answer, h.Lag
+	}
+	return section("The last 24 hours",
+		html.Div(html.Class("tiles"),
+			figure("Success rate", rate(t), g.Text(number(t.Delivered)+" of "+number(t.Delivered+t.Failed)+" attempts")),
+			figure("Delivered", number(t.Delivered), link(v.link("/deliveries", "state", "delivered"), "See them")),
+			figure("Failed attempts", number(t.Failed), link(v.link("/deliveries", "state", "waiting"), "See what is tried again")),
+			figure("Given up", number(t.GivenUp), g.Group{g.Text("See the "), link(v.link("/deliveries", "state", "exhausted"), "exhausted"),
+				g.Text(" and the "), link(v.link("/deliveries", "state", "dead"), "dead")})),
+		html.H3(g.Text("Attempts by hour")),
+		stackedBars("by-hour", "Attempts in each of the last 24 hours, by what came of them", hours, list),
+		html.Div(html.Class("pair"),
+			timing("answer", "How long your receivers take to answer", "From the request to the whole answer", t.Answer, hours, answer),
+			timing("lag", "From the event to its delivery", "From the event to the receiver's answer, retries included; without what was resent", t.Lag, hours, lag)))
+}
+
+// byHour makes the series of the chart of attempts.
+func byHour(list []hourCounts) ([]string, []series) {
+	hours := make([]string, len(list))
+	delivered, failed, given := make([]int, len(list)), make([]int, len(list)), make([]int, len(list))
+	for i, h := range list {
+		hours[i], delivered[i], failed[i], given[i] = h.Hour, h.Delivered, h.Failed-h.GivenUp, h.GivenUp
+	}
+	return hours, []series{{"delivered", "c1", delivered}, {"failed, tried again", "c2", failed}, {"failed and given up", "c3", given}}
+}
+
+// timing shows the percentiles of a day and their hours.
+func timing(id, title, what string, total *latencies, hours []string, values []*latencies) g.Node {
+	body := g.Node(html.P(html.Class("empty"), g.Text("Nothing was measured in the last 24 hours.")))
+	if total != nil {
+		body = g.Group{
+			html.Dl(html.Class("trio"), g.Map(percentileLines(), func(p percentile) g.Node {
+				return html.Div(html.Dt(g.Text(p.name)), html.Dd(html.Class("figure"), g.Text(atMost(total, p.of))))
+			})),
+			latencyLines("hours-"+id, title+", by hour", hours, values),
+		}
+	}
+	return html.Div(html.H3(g.Text(title)), html.P(html.Class("soft"), g.Text(what+". 50, 95 and 99 of 100 took at most so long; rounded up.")), body)
+}
+
+// figure is a card with one number.
+func figure(name, value string, below g.Node) g.Node {
+	return html.Div(html.Class("card"), html.Div(g.Text(name)), html.Div(html.Class("figure"), g.Text(value)), html.Small(below))
+}
+
+// rate is the share of attempts that succeeded. It is rounded down, so that
+// 100 % means all.
+func rate(c counts) string {
+	all := c.Delivered + c.Failed
+	if all == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(float64(1000*c.Delivered/all)/10, 'f', -1, 64) + " %"
+}
+
+// maxWatched is how many endpoints the overview shows.
+const maxWatched = 25
+
+// endpointList shows the endpoints with their last 24 hours, the busiest first.
+func (o overview) endpointList(v *visit) g.Node {
+	byID := map[string]endpointCounts{}
+	for _, c := range o.statistics.Endpoints {
+		byID[c.Endpoint] = c
+	}
+	attempts := func(e endpoint) int { return byID[e.ID].Total.Delivered + byID[e.ID].Total.Failed }
+	shown := slices.SortedStableFunc(slices.Values(o.endpoints), func(a, b endpoint) int { return cmp.Compare(attempts(b), attempts(a)) })
+	var rows []g.Node
+	for _, e := range shown[:min(len(shown), maxWatched)] {
+		rows = append(rows, countsRow(e.badges(), link(v.link(endpointPath(e.ID)), e.URL), byID[e.ID]))
+	}
+	if c, ok := byID[""]; ok {
+		rows = append(rows, countsRow(g.Text("-"), g.Text("URLs that jobs themselves name"), c))
+	}
+	return section("Endpoints",
+		table("Endpoints and their last 24 hours", []string{"State", "Endpoint", "24 hours", "Success rate", "Attempts", "Given up"}, rows,
+			html.P(g.Text("There is no endpoint yet. "), link(v.link("/endpoints/new"), "Make one"), g.Text(": it is told of every job from then on."))),
+		g.If(len(shown) > maxWatched, html.P(link(v.link("/endpoints"), fmt.Sprintf("All %d endpoints", len(shown))))))
+}
+
+// badges are the state of an endpoint: whether it is called, and how it answers.
+func (e endpoint) badges() g.Node {
+	if e.Status != statusEnabled {
+		return badge(e.Status)
+	}
+	return e.Health.badges()
+}
+
+func countsRow(state, name g.Node, c endpointCounts) g.Node {
+	_, list := byHour(c.Hours)
+	label := fmt.Sprintf("%s delivered, %s failed in the last 24 hours", number(c.Total.Delivered), number(c.Total.Failed))
+	return row(state, name, sparkBars(label, list...), g.Text(rate(c.Total)), g.Text(number(c.Total.Delivered+c.Total.Failed)), g.Text(number(c.Total.GivenUp)))
+}
+
+func (o overview) newestList(v *visit) g.Node {
+	return section("Newest deliveries",
+		deliveryTable(v, o.newest, html.P(g.Text("Nothing was sent yet. A delivery is made when a job ends, for each endpoint."))),
+		g.If(len(o.newest) > 0, html.P(link(v.link("/deliveries"), "All deliveries"))))
+}

@@ -1,0 +1,122 @@
+package dashboard
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	g "maragu.dev/gomponents"
+	"maragu.dev/gomponents/html"
+)
+
+// apiKey is a key as the API shows it.
+type apiKey struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Key       string    `json:"key"` // once: when it was made
+	CreatedAt string    `json:"created_at"`
+	RevokedAt time.Time `json:"revoked_at"` // which may be to come
+}
+
+// keyForm is what is typed into the form of a new key, but for the present one.
+type keyForm struct {
+	name    string
+	refused *problem
+}
+
+// makeKey makes a key with one that is typed in: a session, which ends, must not
+// become a key for ever. The new one is shown here alone.
+func makeKey(v *visit) (page, error) {
+	if err := v.chosen(); err != nil {
+		return page{}, err
+	}
+	f, made := keyForm{name: v.form("name")}, apiKey{}
+	_, err := v.send(apiCall{key: v.form("present"), method: http.MethodPost, path: v.accountPath() + "/keys", once: v.form("once"),
+		in: map[string]string{"name": f.name}, out: &made})
+	if f.refused = keyRefusal(err); f.refused != nil {
+		return showSettings(v, settingsNews{keyForm: &f})
+	}
+	if err != nil {
+		return page{}, err
+	}
+	return showSettings(v, settingsNews{top: html.Section(html.Class("card"), html.H2(g.Text("The key, shown this once")),
+		html.P(g.Text("Keep it now: no page shows it again. Programs send it as "), html.Code(g.Text("Authorization: Bearer ...")), g.Text(".")),
+		copyable("key", "The key", made.Key))})
+}
+
+// keyRefusal says what is wrong with the key that was typed, or with the name.
+func keyRefusal(err error) *problem {
+	var p *problem
+	if !errors.As(err, &p) || p.Status >= http.StatusInternalServerError {
+		return nil
+	}
+	why := map[int]fieldProblem{
+		http.StatusUnauthorized: {"present", "this key does not work: it is mistyped, was revoked, or has ended", "copy it whole, from jh_live_ on"},
+		http.StatusForbidden:    {"present", "this key makes no others, as it ends itself", "use one without an end"},
+		http.StatusNotFound:     {"present", "this key is of another account", "use one of this account"},
+	}[p.Status]
+	if why.Field != "" {
+		return &problem{Status: http.StatusUnprocessableEntity, Title: "No key was made", Errors: []fieldProblem{why}}
+	}
+	return p.titled("No key was made")
+}
+
+func revokeKey(v *visit) (page, error) {
+	if err := v.chosen(); err != nil {
+		return page{}, err
+	}
+	err := v.call(http.MethodDelete, v.accountPath()+"/keys/"+seg(v.r.PathValue("key")), nil, nil, nil)
+	return page{next: v.link("/settings", "said", "revoked")}, err
+}
+
+// keysSection lists the keys, and has the form that makes one.
+func keysSection(v *visit, typed *keyForm) (g.Node, error) {
+	query := url.Values{"limit": {pageSize}}
+	if after := v.param("after"); after != "" {
+		query.Set("after", after)
+	}
+	var found list[apiKey]
+	if err := v.get(v.accountPath()+"/keys", query, &found); err != nil {
+		return nil, err
+	}
+	f := keyForm{}
+	if typed != nil {
+		f = *typed
+	}
+	return section("API keys",
+		html.P(g.Text("Programs of yours read, resend and look after endpoints with a key. Whoever has one can do all that you can do here.")),
+		table("API keys", []string{"Name", "Begins with", "Made", "State", "Action"}, g.Map(found.Items, func(k apiKey) g.Node { return k.row(v) }),
+			g.Text("None that this page shows: sessions are left out. Make one below, if you have a key already, or ask your platform.")),
+		v.pager(found.Next),
+		html.H3(g.Text("New key")), problemBox(f.refused),
+		html.Form(html.Method("post"), html.Action(v.link("/settings/keys")), html.Class("card stack"), onceField(),
+			asking(f.refused, "name", "Name", func(more g.Node) g.Node { return input("name", f.name, html.MaxLength("200"), more) }, "Where it will be used, so that you know later whether it can go."),
+			asking(f.refused, "present", "A key that you have now", func(more g.Node) g.Node {
+				return html.Input(html.ID("present"), html.Name("present"), html.Type("password"), html.AutoComplete("current-password"), html.Required(), html.MaxLength("300"), more)
+			}, "Asked for once more, since your session alone may not make keys. It is not kept."),
+			html.Div(submit("Make a key"))),
+	), nil
+}
+
+// row shows a key, which can be revoked unless it is.
+func (k apiKey) row(v *visit) g.Node {
+	state, revoke := g.Node(g.Text("works")), g.Node(nil)
+	switch now := v.d.Now(); {
+	case k.RevokedAt.IsZero():
+	case k.RevokedAt.After(now):
+		state = g.Group{g.Text("works until "), when(k.RevokedAt.Format(stampLayout))}
+	default:
+		state = g.Group{g.Text("revoked "), when(k.RevokedAt.Format(stampLayout))}
+	}
+	if k.RevokedAt.IsZero() || k.RevokedAt.After(v.d.Now()) {
+		revoke = html.Details(html.ID("revoke-"+k.ID), html.Summary(g.Text("Revoke")),
+			html.P(g.Text("Whatever uses it is refused at once, for good.")),
+			v.act("Revoke this key", "danger", "/settings/keys/"+seg(k.ID)+"/revoke"))
+	}
+	name := k.Name
+	if name == "" {
+		name = "no name"
+	}
+	return row(g.Text(name), code("jh_live_"+k.ID+"_"), when(k.CreatedAt), state, revoke)
+}
