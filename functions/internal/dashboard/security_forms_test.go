@@ -7,11 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestNothingOfAnAccountReachesAnother(t *testing.T) {
@@ -81,8 +80,7 @@ func TestASecretIsShownOnceAndNeverAgain(t *testing.T) {
 	got = b.post("/settings/keys?account=acme", "name", "n", "present", w.platform)
 	took("a new key", keyIn(got), got)
 	got = b.post("/accounts/acme/portal-links")
-	_, link, _ := strings.Cut(got.text(), "token=")
-	took("a link", strings.Fields(link)[0], got)
+	took("a link", regexp.MustCompile(`pl_[a-z0-9]+_[a-z0-9]+`).FindString(got.text()), got)
 	for _, key := range []string{w.acme, w.platform, w.operator} {
 		b := w.signIn(key)
 		secrets["the key of the present session"] = b.cookie.Value
@@ -264,13 +262,5 @@ func TestAnAccountMayBeCalledAnything(t *testing.T) {
 		if made.status != http.StatusOK || !strings.Contains(made.body, "token=pl_") {
 			t.Errorf("a link for %q: got %d", id, made.status)
 		}
-	}
-}
-
-func TestTheListOfStrangeValuesHasNoDoubles(t *testing.T) {
-	list := strange()
-	slices.Sort(list)
-	if diff := cmp.Diff(len(slices.Compact(slices.Clone(list))), len(list)); diff != "" {
-		t.Error(diff)
 	}
 }

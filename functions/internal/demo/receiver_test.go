@@ -52,6 +52,7 @@ func TestReceiverJudgesASignedWebhook(t *testing.T) {
 		{"other type", signed(t, "evt_1", secret, strings.Replace(finished, "job.finished", "job.failed", 1)), 422, "type is not job.finished"},
 		{"wrong content type", asForm, 422, "content-type"},
 		{"job of an earlier start", signed(t, "evt_1", webhook.NewSecret(), strings.Replace(finished, `"7"`, `"6"`, 1)), 200, "not checked"},
+		{"a test sent by hand", signed(t, "evt_1", secret, `{"type":"webhook.test","timestamp":"2026-03-01T10:00:00.000Z","data":{}}`), 200, "a test"},
 		{"unknown path", elsewhere, 200, "not checked"},
 	}
 	for _, row := range rows {

@@ -22,6 +22,15 @@ type webhookRequest struct {
 	body   []byte
 }
 
+// isTest tells whether somebody has sent a test, from the dashboard or by the
+// API: whatever an endpoint's format, it is of the standard one.
+func (q webhookRequest) isTest() bool {
+	var body struct {
+		Type webhook.EventType `json:"type"`
+	}
+	return json.Unmarshal(q.body, &body) == nil && body.Type == webhook.WebhookTest
+}
+
 // reading is what a receiver understood of a body.
 type reading struct {
 	jobID string
