@@ -124,6 +124,12 @@ func (f *flow) isSlow(now time.Time, limit int) bool {
 	return hangs || f.meanNow(now) > slowAnswer
 }
 
+// isMute tells whether a receiver hangs that has not answered at all since the
+// oldest of its attempts in flight began.
+func (f *flow) isMute(now time.Time) bool {
+	return len(f.begun) >= hangingAt && now.Sub(f.begun[0]) > hangingFor && f.meanAt.Before(f.begun[0])
+}
+
 // tries tells whether it is time for a trial, if nothing is in flight that will
 // tell as much. A clock that was set back does not put it off.
 func (f *flow) tries(now time.Time) bool {
@@ -147,6 +153,7 @@ type entry int
 
 const (
 	entered    entry = iota
+	fullOfMute       // as many as allowed are under way, and none of them is answered
 	fullOfSlow       // as many as allowed are under way, and take long
 	full             // as many as allowed are under way or wait; there will soon be room
 )
@@ -181,7 +188,10 @@ func (t *Traffic) enter(ctx context.Context, l lane) (*place, entry) {
 // refuse says why there is no place.
 func (t *Traffic) refuse(l lane, f *flow, now time.Time) entry {
 	t.forget(l.target, f, now)
-	if f.isSlow(now, l.limit) {
+	switch {
+	case f.isMute(now):
+		return fullOfMute
+	case f.isSlow(now, l.limit):
 		return fullOfSlow
 	}
 	return full
@@ -309,10 +319,12 @@ func (t *Traffic) forget(target string, f *flow, now time.Time) {
 
 func (f *flow) idle() bool { return len(f.begun)+f.waiting.Len() == 0 }
 
-// busy puts an attempt off that found no place. Where there will soon be room
-// its message comes back, each time twice as late: behind a
-// burst there are tens of thousands, and each return costs a request. With a slow receiver it goes to the retry queue, whose
-// workers have time, and from there it is held until sweep lets it go on.
+// busy puts an attempt off that found no place. Where there will soon be room its
+// message comes back, each time twice as late: behind a burst there are tens of
+// thousands, and each return costs a request. With a slow receiver it goes to the
+// retry queue, whose workers have time, and from there it is held until sweep
+// lets it go on; where nothing is answered at all, which ends with the circuit,
+// for some seconds, as sweep would let it go on once a second and in vain.
 func (h *Handler) busy(b *batch, t *task, why entry) error {
 	received, _ := strconv.Atoi(t.m.Attributes["ApproximateReceiveCount"])
 	switch {
@@ -323,7 +335,7 @@ func (h *Handler) busy(b *batch, t *task, why entry) error {
 		return h.divert(b, []*task{t})[0]
 	}
 	until := noTime
-	if !t.w.HasEndpoint { // nobody looks after the holds of URLs
+	if why == fullOfMute || !t.w.HasEndpoint { // nobody looks after the holds of URLs
 		until = h.now().Add(h.spread(busyFor, busySpread))
 	}
 	return h.hold(b, t.w, until, webhook.HoldBusy.Because(
@@ -339,7 +351,7 @@ const (
 	returnsIn     = 2 * time.Second  // and up to twice as much: until there is room at a fast receiver; it doubles
 	returnsAtMost = time.Minute      // and up to twice as much
 	maxReturns    = 20               // receives of a message, well under those of a dead letter
-	busyFor       = 5 * time.Second  // the hold of a URL on a job
+	busyFor       = 5 * time.Second  // the hold of a URL on a job, and where nothing is answered
 	busySpread    = 10 * time.Second // and up to so much more
 )
 

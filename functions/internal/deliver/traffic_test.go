@@ -166,13 +166,41 @@ func TestNoMoreAttemptsAreInFlightThanThePolicyAllows(t *testing.T) {
 func TestInTheRetryQueueADeliveryToABusyEndpointIsHeld(t *testing.T) {
 	busyWorld(t, func(t *testing.T, w *testWorld) {
 		w.patch(t, webhook.PolicyPatch{MaxInFlight: new(8)})
+		gate := make(chan struct{})
+		w.sender.answer = func(webhook.Request) webhook.Result { <-gate; return ok }
+		w.sender.took = 9 * time.Second // its weight is a quarter
+		var wait sync.WaitGroup
+		for i := range 9 {
+			if id := w.another(t, i); i < 8 {
+				wait.Go(func() { w.ring(t, id) })
+			} else {
+				time.Sleep(time.Second + time.Millisecond)
+				gate <- struct{}{} // one answers, and another takes its place
+				synctest.Wait()
+				wait.Go(func() { w.ringAgain(t, id) })
+			}
+			synctest.Wait()
+		}
+		w.ringAgain(t, standard)
+		d := w.want(t, standard, webhook.StateHeld)
+		if webhook.HoldOf(d.Reason) != webhook.HoldBusy || !d.DueAt.IsZero() || d.Attempts != 0 {
+			t.Errorf("held because %q, due at %s; want busy, and sweep to look at the endpoint", d.Reason, d.DueAt)
+		}
+		close(gate)
+		wait.Wait()
+	})
+}
+
+func TestADeliveryToAnEndpointThatAnswersNothingAtAllIsDueAgainInSeconds(t *testing.T) {
+	busyWorld(t, func(t *testing.T, w *testWorld) {
+		w.patch(t, webhook.PolicyPatch{MaxInFlight: new(8)})
 		end := w.crowd(t, 8, ok)
 		defer end()
 		time.Sleep(time.Second + time.Millisecond)
 		w.ringAgain(t, standard)
 		d := w.want(t, standard, webhook.StateHeld)
-		if webhook.HoldOf(d.Reason) != webhook.HoldBusy || !d.DueAt.IsZero() || d.Attempts != 0 {
-			t.Errorf("held because %q, due at %s; want busy, and sweep to look at the endpoint", d.Reason, d.DueAt)
+		if in := d.DueAt.Sub(w.now); in < 5*time.Second || in > 15*time.Second || webhook.HoldOf(d.Reason) != webhook.HoldBusy || d.Attempts != 0 {
+			t.Errorf("held because %q for %s, want busy for 5 to 15 s", d.Reason, in)
 		}
 	})
 }
