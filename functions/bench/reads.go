@@ -139,6 +139,9 @@ func (r *readers) firstBytes(ctx context.Context) (int, error) {
 	}
 	defer resp.Body.Close()
 	n, err := io.Copy(io.Discard, resp.Body)
+	if err == nil && (resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Encoding") != "gzip") {
+		err = fmt.Errorf("the first page: answer %d, encoded as %q", resp.StatusCode, resp.Header.Get("Content-Encoding"))
+	}
 	return int(n), err
 }
 
@@ -157,7 +160,10 @@ type readers struct {
 }
 
 func newReaders(c *child.Child, header, value string) *readers {
-	return &readers{child: c, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}, header: header, value: value,
+	return &readers{child: c, client: &http.Client{
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // to the sign-in page is no page
+	}, header: header, value: value,
 		all: newHistogram(), routes: map[string]*histogram{}}
 }
 

@@ -22,6 +22,7 @@ const (
 	attrRevoked = "revoked"
 	attrQuotas  = "quotas"
 	attrSession = "session"
+	attrOpener  = "opener"
 )
 
 // keepSessions is how long the key of a session stays when it has ended.
@@ -71,25 +72,25 @@ func decodeAccount(id string, i item) (webhook.Account, error) {
 }
 
 // Accounts returns the accounts after the given one that were put, in the order
-// of their ids. It goes through all that the ledger knows of, some of which
-// nobody put.
-func (s *Store) Accounts(ctx context.Context, after string, limit int) (list []webhook.Account, err error) {
+// of their ids, and the one to go on after, "" at the end. It looks at the next
+// hundred, or at limit if that is more, that the ledger knows of: some of them
+// nobody put, so that fewer may come than there are.
+func (s *Store) Accounts(ctx context.Context, after string, limit int) (list []webhook.Account, next string, err error) {
 	page := max(limit, batchKeys)
-	for more := true; more && len(list) < limit; {
-		noted, err := s.LedgerAccounts(ctx, after, page)
-		if err != nil {
-			return nil, err
-		}
-		if more = len(noted) == page; more {
-			after = noted[page-1]
-		}
-		put, err := s.accountsOf(ctx, noted)
-		if err != nil {
-			return nil, wrap(err, "accounts")
-		}
-		list = append(list, put...)
+	noted, err := s.LedgerAccounts(ctx, after, page+1)
+	if err != nil {
+		return nil, "", err
 	}
-	return list[:min(limit, len(list))], nil
+	if len(noted) > page {
+		noted, next = noted[:page], noted[page-1]
+	}
+	if list, err = s.accountsOf(ctx, noted); err != nil {
+		return nil, "", wrap(err, "accounts")
+	}
+	if len(list) > limit {
+		list, next = list[:limit], list[limit-1].ID
+	}
+	return list, next, nil
 }
 
 // accountsOf reads those accounts that were put.
@@ -162,7 +163,7 @@ func (s *Store) PutKey(ctx context.Context, k webhook.Key) error {
 	writes := make([]types.TransactWriteItem, 0, 2)
 	for _, at := range keysOfKey(k) {
 		i := at.item().text(attrAccount, k.Account).text(attrScope, string(k.Scope)).text(attrName, k.Name).
-			bytes(attrHash, k.Hash).time(attrCreated, k.CreatedAt).time(attrRevoked, k.RevokedAt).bool(attrSession, k.Session)
+			bytes(attrHash, k.Hash).time(attrCreated, k.CreatedAt).time(attrRevoked, k.RevokedAt).bool(attrSession, k.Session).text(attrOpener, k.Opener)
 		if k.Session && !k.RevokedAt.IsZero() {
 			i.ttl(k.RevokedAt.Add(keepSessions))
 		}
@@ -195,9 +196,11 @@ func (s *Store) Key(ctx context.Context, id string) (webhook.Key, error) {
 // the oldest first, without those of sessions.
 func (s *Store) Keys(ctx context.Context, account string) ([]webhook.Key, error) {
 	items, err := s.query(ctx, prefixAccount+account, skKey, skKey+afterAll)
-	list := make([]webhook.Key, len(items))
-	for n, i := range items {
-		list[n] = decodeKey(i.getText(attrSK)[len(skKey):], i)
+	list := make([]webhook.Key, 0, len(items))
+	for _, i := range items {
+		if k := decodeKey(i.getText(attrSK)[len(skKey):], i); !k.Session {
+			list = append(list, k)
+		}
 	}
 	slices.SortFunc(list, func(a, b webhook.Key) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
@@ -206,11 +209,20 @@ func (s *Store) Keys(ctx context.Context, account string) ([]webhook.Key, error)
 }
 
 func decodeKey(id string, i item) webhook.Key {
-	return webhook.Key{
+	k := webhook.Key{
 		ID: id, Account: i.getText(attrAccount), Scope: webhook.Scope(i.getText(attrScope)), Name: i.getText(attrName),
 		Hash: i.getBytes(attrHash), CreatedAt: i.getTime(attrCreated), RevokedAt: i.getTime(attrRevoked),
-		Session: i.getBool(attrSession),
+		Session: i.getBool(attrSession), Opener: i.getText(attrOpener),
 	}
+	k.Session = k.Session || isOldSession(k)
+	return k
+}
+
+// isOldSession tells a session of the portal that was opened before sessions were
+// kept apart: it stands among the keys, and ends an hour after its beginning at
+// the latest.
+func isOldSession(k webhook.Key) bool {
+	return k.Name == "portal session" && !k.RevokedAt.IsZero() && !k.RevokedAt.After(k.CreatedAt.Add(time.Hour))
 }
 
 // RevokeKey makes a key of the account invalid from the given time on, unless

@@ -27,11 +27,11 @@ func TestAnAccountThatAnotherProcessErasedIsListedWhenItIsPutAgain(t *testing.T)
 		}
 		check(t, eraseOn(t.Context(), other, e))
 	}
-	list, err := s.Accounts(t.Context(), "", 10)
+	list, _, err := s.Accounts(t.Context(), "", 10)
 	check(t, err)
 	same(t, "accounts after the erasure", len(list), 0)
 	check(t, s.PutAccount(t.Context(), a))
-	list, err = s.Accounts(t.Context(), "", 10)
+	list, _, err = s.Accounts(t.Context(), "", 10)
 	check(t, err)
 	same(t, "accounts", list, []webhook.Account{a})
 }
@@ -43,13 +43,18 @@ func TestAccountsAreListedBehindManyThatNobodyPut(t *testing.T) {
 		check(t, s.PutEndpoint(t.Context(), e))
 	}
 	check(t, s.PutAccount(t.Context(), webhook.Account{ID: "z"}))
-	w.set(nil)
-	list, err := s.Accounts(t.Context(), "", 10)
-	check(t, err)
-	same(t, "accounts", list, []webhook.Account{{ID: "z"}})
-	if n := w.count("Query") + w.count("BatchGetItem"); n > 6 || w.count("Scan") > 0 {
-		t.Errorf("%d requests and %d scans, want two for each hundred accounts and no scan", n, w.count("Scan"))
+	after, last := "", []webhook.Account(nil)
+	for _, want := range []string{"a099", "a199", ""} {
+		w.set(nil)
+		list, next, err := s.Accounts(t.Context(), after, 10)
+		check(t, err)
+		same(t, "the one to go on after", next, want)
+		if n := w.count("Query") + w.count("BatchGetItem"); n > 2 || w.count("Scan") > 0 {
+			t.Errorf("%d requests and %d scans, want two for a hundred accounts and no scan", n, w.count("Scan"))
+		}
+		after, last = next, append(last, list...)
 	}
+	same(t, "accounts", last, []webhook.Account{{ID: "z"}})
 }
 
 func TestAListOfKeysLooksAtNoneOfSessions(t *testing.T) {
@@ -82,4 +87,32 @@ func TestAListOfKeysLooksAtNoneOfSessions(t *testing.T) {
 	check(t, err)
 	same(t, "keys", list, []webhook.Key{key})
 	same(t, "items looked at", looked, 1)
+}
+
+// TestSessionsThatAnOlderReleaseOpenedAreSessions takes off what that release did
+// not write: it kept the keys of portal sessions among the others.
+func TestSessionsThatAnOlderReleaseOpenedAreSessions(t *testing.T) {
+	s, _, _ := openWired(t, nil)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	key := func(id string, lasts time.Duration) webhook.Key {
+		k := webhook.Key{ID: id, Account: "acme", Scope: webhook.ScopeAccount, Name: "portal session", CreatedAt: now}
+		if lasts > 0 {
+			k.RevokedAt = now.Add(lasts)
+		}
+		check(t, s.PutKey(t.Context(), k))
+		return k
+	}
+	session, lasting, rotated := key("k1", time.Hour), key("k2", 0), key("k3", 2*time.Hour)
+	list, err := s.Keys(t.Context(), "acme")
+	check(t, err)
+	same(t, "keys", list, []webhook.Key{lasting, rotated}) // which customers have named so
+	session.Session = true
+	got, err := s.Key(t.Context(), "k1")
+	check(t, err)
+	same(t, "key of the session", got, session)
+	check(t, s.RevokeKey(t.Context(), "acme", "k1", now))
+	session.RevokedAt = now
+	got, err = s.Key(t.Context(), "k1")
+	check(t, err)
+	same(t, "key of the session that was ended", got, session)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -31,18 +32,25 @@ func (h holding) since() string { return h.at()[len(h.by()):] }
 // back, the one first whose deliveries have waited longest. As the index may be
 // late, one may be named that holds nothing any more.
 func (s *Store) Holders(ctx context.Context) ([]webhook.Holder, error) {
-	all, err := allShards(ctx, heldPrefix, s.heldOf)
+	return s.FirstHolders(ctx, math.MaxInt)
+}
+
+// FirstHolders returns at most limit of them, and looks at no more in each shard
+// of the index. Which these are is open when there are more.
+func (s *Store) FirstHolders(ctx context.Context, limit int) ([]webhook.Holder, error) {
+	all, err := allShards(ctx, heldPrefix, func(ctx context.Context, shard string) ([]holding, error) { return s.heldOf(ctx, shard, limit) })
 	if err != nil {
 		return nil, wrap(err, "endpoints that hold deliveries")
 	}
 	slices.SortFunc(all, func(a, b holding) int { return cmp.Or(cmp.Compare(a.since(), b.since()), cmp.Compare(a.by(), b.by())) })
-	list, err := s.readHolders(ctx, all)
+	list, err := s.readHolders(ctx, all[:min(limit, len(all))])
 	return list, wrap(err, "endpoints that hold deliveries")
 }
 
-// heldOf leaps over one shard of the index from endpoint to endpoint.
-func (s *Store) heldOf(ctx context.Context, shard string) (all []holding, err error) {
-	for from := " "; ; {
+// heldOf leaps over one shard of the index from endpoint to endpoint, until it
+// has found limit of them.
+func (s *Store) heldOf(ctx context.Context, shard string, limit int) (all []holding, err error) {
+	for from := " "; len(all) < limit; {
 		index, err := s.indexed(ctx, shard, from, afterAll, leap)
 		if err != nil || len(index) == 0 {
 			return all, err
@@ -57,6 +65,7 @@ func (s *Store) heldOf(ctx context.Context, shard string) (all []holding, err er
 		}
 		from = all[len(all)-1].by() + afterAll
 	}
+	return all, nil
 }
 
 // readHolders reads the endpoints as they are now, and why each holds its oldest
@@ -188,7 +197,7 @@ func ignore(err error, harmless ...error) error {
 // expiredHeld returns held deliveries that have expired, up to limit of each
 // endpoint whose oldest one has: a paused one may have a million that have not.
 func (s *Store) expiredHeld(ctx context.Context, now time.Time, limit int) ([]webhook.Delivery, error) {
-	all, err := allShards(ctx, heldPrefix, s.heldOf)
+	all, err := allShards(ctx, heldPrefix, func(ctx context.Context, shard string) ([]holding, error) { return s.heldOf(ctx, shard, math.MaxInt) })
 	if err != nil {
 		return nil, err
 	}

@@ -63,6 +63,28 @@ func TestEveryEndpointThatHoldsIsFound(t *testing.T) {
 	same(t, "endpoints, the one that waits longest first", got, want)
 }
 
+// TestNoMoreHoldersAreLookedForThanWereAskedFor has more endpoints than shards,
+// each of which holds more than is read at once.
+func TestNoMoreHoldersAreLookedForThanWereAskedFor(t *testing.T) {
+	s, w, _ := openWired(t, nil)
+	for n := range 9 {
+		heldBy(t, s, fmt.Sprintf("ep_%02d", n), 26, moment().Add(-time.Hour))
+	}
+	keys := 0
+	w.set(func(operation string, _ int, body []byte, _ func([]byte) (*http.Response, error)) (*http.Response, error) {
+		if operation == "BatchGetItem" {
+			keys += strings.Count(string(body), `"sk":`)
+		}
+		return nil, nil
+	})
+	holders, err := s.FirstHolders(t.Context(), 1)
+	check(t, err)
+	same(t, "endpoints", len(holders), 1)
+	if n := w.count("Query"); n > 8 || keys > 2 {
+		t.Errorf("%d queries and %d items, want one query of each shard, and then one endpoint and its delivery", n, keys)
+	}
+}
+
 func TestAReleaseInTroubleRingsOnce(t *testing.T) {
 	inTrouble(t, func(t *testing.T, s *dynamo.Store, again func()) {
 		list := heldBy(t, s, "ep_1", 3, moment().Add(-time.Hour))

@@ -39,16 +39,20 @@ func (s *Store) Account(ctx context.Context, id string) (webhook.Account, error)
 
 const accountsQuery = `SELECT ` + accountColumns + ` FROM accounts WHERE id > ? ORDER BY id LIMIT ?`
 
-// Accounts returns the accounts after the given one, in the order of their ids.
-func (s *Store) Accounts(ctx context.Context, after string, limit int) (list []webhook.Account, err error) {
+// Accounts returns the accounts after the given one, in the order of their ids,
+// and the one to go on after, "" at the end.
+func (s *Store) Accounts(ctx context.Context, after string, limit int) (list []webhook.Account, next string, err error) {
 	err = s.list(ctx, func(c conn) error {
-		return prepare(c, accountsQuery).text(after).int(limit).each(func(r *row) error {
+		return prepare(c, accountsQuery).text(after).int(limit + 1).each(func(r *row) error {
 			a, err := scanAccount(r)
 			list = append(list, a)
 			return err
 		})
 	})
-	return list, wrap(err, "accounts")
+	if len(list) > limit {
+		list, next = list[:limit], list[limit-1].ID
+	}
+	return list, next, wrap(err, "accounts")
 }
 
 const accountColumns = `id, name, quotas, created_at, updated_at`
@@ -85,14 +89,14 @@ func (s *Store) Quotas(ctx context.Context, account string) (webhook.Quotas, err
 	return a.Quotas, nil
 }
 
-const keyColumns = `id, account, scope, name, hash, created_at, revoked_at, session`
+const keyColumns = `id, account, scope, name, hash, created_at, revoked_at, session, opener`
 
 // PutKey stores an API key.
 func (s *Store) PutKey(ctx context.Context, k webhook.Key) error {
 	err := s.write(ctx, func(t *tx) error {
-		return prepare(t.Conn, `INSERT OR REPLACE INTO keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
+		return prepare(t.Conn, `INSERT OR REPLACE INTO keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 			text(k.ID).text(k.Account).text(string(k.Scope)).text(k.Name).blob(k.Hash).
-			time(k.CreatedAt).time(k.RevokedAt).bool(k.Session).exec()
+			time(k.CreatedAt).time(k.RevokedAt).bool(k.Session).text(k.Opener).exec()
 	})
 	return wrap(err, "key %s: put", k.ID)
 }
@@ -143,7 +147,7 @@ func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time)
 func scanKey(r *row) webhook.Key {
 	return webhook.Key{
 		ID: r.text(), Account: r.text(), Scope: webhook.Scope(r.text()), Name: r.text(), Hash: r.blob(),
-		CreatedAt: r.time(), RevokedAt: r.time(), Session: r.bool(),
+		CreatedAt: r.time(), RevokedAt: r.time(), Session: r.bool(), Opener: r.text(),
 	}
 }
 

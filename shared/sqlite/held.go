@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -23,10 +24,15 @@ const (
 // back, in the order of their ids. The endpoints of an account that cannot be
 // read are left out: they must not keep others from being released.
 func (s *Store) Holders(ctx context.Context) ([]webhook.Holder, error) {
+	return s.FirstHolders(ctx, math.MaxInt)
+}
+
+// FirstHolders returns those of the first ids, at most limit. It looks at no others.
+func (s *Store) FirstHolders(ctx context.Context, limit int) ([]webhook.Holder, error) {
 	var list []webhook.Holder
 	err := s.read(ctx, func(c conn) error {
 		return snapshot(c, func() (err error) {
-			list, err = findHolders(c)
+			list, err = findHolders(c, limit)
 			return err
 		})
 	})
@@ -52,9 +58,9 @@ func (s *Store) Holders(ctx context.Context) ([]webhook.Holder, error) {
 }
 
 // findHolders tells of each only what its oldest held delivery does.
-func findHolders(c conn) (list []webhook.Holder, err error) {
+func findHolders(c conn, limit int) (list []webhook.Holder, err error) {
 	from := ""
-	for {
+	for len(list) < limit {
 		var h webhook.Holder
 		found, err := prepare(c, holderQuery).text(from).one(func(r *row) error {
 			h.Endpoint.ID, h.Account, h.Why = r.text(), r.text(), r.text()
@@ -66,6 +72,7 @@ func findHolders(c conn) (list []webhook.Holder, err error) {
 		list = append(list, h)
 		from = h.Endpoint.ID + "\x00" // the text that comes next
 	}
+	return list, nil
 }
 
 // Held returns held deliveries of an endpoint that no due time brings back, the

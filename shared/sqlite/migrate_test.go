@@ -63,7 +63,11 @@ func TestAFileOfTheReleaseBeforeSessionsKeepsItsStatisticsKeysAndMessages(t *tes
 	check(t, err)
 	writtenBy(t, dir, 5, fmt.Sprintf(`
 		INSERT INTO stats (endpoint, hour, account, delivered, failed, latency) VALUES ('ep_1', %d, 'acme', 2, 1, '%s');
-		INSERT INTO keys (id, account, scope, name, hash, created_at, revoked_at) VALUES ('k1', 'acme', 'account', 'ci', x'01', 1, 0);
+		INSERT INTO keys (id, account, scope, name, hash, created_at, revoked_at) VALUES
+			('k1', 'acme', 'account', 'ci', x'01', 1, 0),
+			('k2', 'acme', 'account', 'portal session', x'01', 1, 3600000001),
+			('k3', 'acme', 'account', 'portal session', x'01', 2, 0),
+			('k4', 'acme', 'account', 'portal session', x'01', 3, 7200000003);
 		INSERT INTO messages (id, queue, grp, body, sent_at, visible_at, receives, cold) VALUES (1, 'first-dead', 'a', 'poison', 1, 0, 3, 1);`,
 		micros(hour), stored))
 	s := open(t, dir, Options{})
@@ -83,9 +87,21 @@ func TestAFileOfTheReleaseBeforeSessionsKeepsItsStatisticsKeysAndMessages(t *tes
 	hasStats(want)
 	keys, err := s.Keys(t.Context(), "acme")
 	check(t, err)
-	key := webhook.Key{ID: "k1", Account: "acme", Scope: webhook.ScopeAccount, Name: "ci", Hash: []byte{1}, CreatedAt: time.UnixMicro(1)}
-	if diff := cmp.Diff(keys, []webhook.Key{key}); diff != "" {
+	key := func(id, name string, made, ends int64) webhook.Key {
+		k := webhook.Key{ID: id, Account: "acme", Scope: webhook.ScopeAccount, Name: name, Hash: []byte{1}, CreatedAt: time.UnixMicro(made)}
+		if ends > 0 {
+			k.RevokedAt = time.UnixMicro(ends)
+		}
+		return k
+	}
+	of := []webhook.Key{key("k1", "ci", 1, 0), key("k3", "portal session", 2, 0), key("k4", "portal session", 3, 7200000003)} // no session goes on for ever, or for two hours
+	if diff := cmp.Diff(keys, of); diff != "" {
 		t.Errorf("keys (-got +want):\n%s", diff)
+	}
+	opened := key("k2", "portal session", 1, 3600000001)
+	opened.Session = true
+	if got, err := s.Key(t.Context(), "k2"); err != nil || !cmp.Equal(got, opened) {
+		t.Errorf("the session is %+v, %v", got, err)
 	}
 	depth, err := openQueue(t, s, QueueOptions{Visibility: time.Second, MaxReceives: 3}).Depth(t.Context())
 	check(t, err)

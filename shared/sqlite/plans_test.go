@@ -34,6 +34,7 @@ func TestLongListsUseTheirIndex(t *testing.T) {
 		{"Accounts", accountsQuery, "SEARCH accounts USING PRIMARY KEY (id>?)"},
 		{"Depth", coldDepth, "SEARCH messages USING COVERING INDEX messages_cold (queue=?)"},
 		{"Depth, dead letters", deadDepth, "SEARCH messages USING COVERING INDEX messages_cold (queue=?)"},
+		{"DeadLetters", deadLettersQuery, "SEARCH messages USING INDEX messages_cold (queue=?)"},
 		{"Notices", noticesQuery, "SCAN notices"}, // in the order of its primary key
 		{"Expire", expiredQuery, "SEARCH deliveries USING INDEX deliveries_expires (expires_at<?)"},
 		{"Expire, result sets", expiredResults, "SEARCH result_sets USING INDEX result_sets_expires (expires_at>? AND expires_at<?)"},

@@ -249,10 +249,13 @@ func (q *Queue) hideCold(ctx context.Context, r receive, d time.Duration) error 
 	return q.warm(ctx)
 }
 
+const deadLettersQuery = `SELECT ` + messageColumns + ` FROM messages INDEXED BY messages_cold WHERE queue = ? AND cold = 1
+	ORDER BY visible_at, receives, id LIMIT ?` // as the index has them
+
 // DeadLetters returns messages that were received too often.
 func (q *Queue) DeadLetters(ctx context.Context, limit int) (list []webhook.Message, err error) {
 	err = q.store.read(ctx, func(c conn) error {
-		return prepare(c, `SELECT `+messageColumns+` FROM messages INDEXED BY messages_cold WHERE queue = ? AND cold = 1 ORDER BY visible_at, id LIMIT ?`).
+		return prepare(c, deadLettersQuery).
 			text(q.deadName()).int(limit).each(func(r *row) error {
 			m := scanMessage(r)
 			list = append(list, webhook.Message{ID: strconv.FormatInt(m.id, 10), Group: m.group, Body: m.body, Receives: m.receives, SentAt: m.sentAt})

@@ -37,9 +37,10 @@ func accountPromises() []promise {
 			for _, limit := range []int{1, 2, 3, 7, 100} {
 				s.listsAccounts(limit, want...)
 			}
-			list, err := s.Accounts(s.ctx(), "a c", 2) // which is none
+			list, next, err := s.Accounts(s.ctx(), "a c", 2) // which is none
 			s.ok(err)
 			same(s, "accounts after one that is not there", list, want[3:5])
+			same(s, "the one to go on after", next, want[4].ID)
 		}},
 		{"quotas are those of the last put, and none of an unknown account", func(s store) {
 			s.hasQuotas("acme", webhook.Quotas{})
@@ -107,6 +108,7 @@ func accountPromises() []promise {
 		}},
 		{"keys of sessions are read and revoked as others are, but not listed", func(s store) {
 			k, signedIn, operators := key("k1", "acme", now()), s.session("k2", "acme"), s.session("k3", "")
+			operators.Opener = "" // a portal link opened it
 			for _, k := range []webhook.Key{k, signedIn, operators} {
 				s.ok(s.PutKey(s.ctx(), k))
 				got, err := s.Key(s.ctx(), k.ID)
@@ -152,7 +154,7 @@ func accountPromises() []promise {
 // session is the key of one who signed in now, for 12 hours.
 func (s store) session(id, account string) webhook.Key {
 	k := key(id, account, now())
-	k.Session, k.RevokedAt = true, k.CreatedAt.Add(12*time.Hour)
+	k.Session, k.Opener, k.RevokedAt = true, "opener", k.CreatedAt.Add(12*time.Hour)
 	return k
 }
 
@@ -160,11 +162,14 @@ func (s store) session(id, account string) webhook.Key {
 func (s store) listsAccounts(limit int, want ...webhook.Account) {
 	s.Helper()
 	var all []webhook.Account
-	for after := ""; len(all) <= len(want); after = all[len(all)-1].ID {
-		list, err := s.Accounts(s.ctx(), after, limit)
+	for after := ""; len(all) <= len(want); {
+		list, next, err := s.Accounts(s.ctx(), after, limit)
 		s.ok(err)
+		if len(list) > limit || next != "" && next <= after {
+			s.Fatalf("%d accounts after %q, at most %d were asked for; the next is %q", len(list), after, limit, next)
+		}
 		all = append(all, list...)
-		if len(list) < limit {
+		if after = next; after == "" {
 			break
 		}
 	}

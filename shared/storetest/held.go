@@ -39,6 +39,33 @@ func heldPromises() []promise {
 			s.releases([]webhook.Delivery{held}, held)
 			s.holders()
 		}},
+		{"of the endpoints that hold deliveries no more are found than were asked for", func(s store) {
+			known := map[string]webhook.Holder{}
+			for i := range 5 {
+				id := fmt.Sprint("ep_", i)
+				if i != 2 {
+					s.endpoint("acme", id)
+				}
+				s.held(fmt.Sprint("j", i), id, time.Time{})
+				s.held(fmt.Sprint("k", i), id, time.Time{})
+			}
+			all, err := s.Holders(s.ctx())
+			s.ok(err)
+			for _, h := range all {
+				known[h.Endpoint.ID] = h
+			}
+			for limit, want := range map[int]int{1: 1, 3: 3, 5: 5, 6: 5, 100: 5} {
+				list, err := s.FirstHolders(s.ctx(), limit)
+				s.ok(err)
+				same(s, fmt.Sprint("endpoints of at most ", limit), len(list), want)
+				seen := map[string]bool{}
+				for _, h := range list {
+					same(s, "holder", h, known[h.Endpoint.ID])
+					seen[h.Endpoint.ID] = true
+				}
+				same(s, "different ones", len(seen), want)
+			}
+		}},
 		{"held deliveries come oldest first, and only those that no due time brings back", func(s store) {
 			first := s.held("j1", "ep_1", time.Time{})
 			s.held("j2", "ep_1", now().Add(time.Minute)) // its hold ends by itself

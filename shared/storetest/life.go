@@ -73,7 +73,7 @@ func (s store) everything(account string) map[string]any {
 		k, err := s.Key(s.ctx(), id+account)
 		keep("key "+id, k, err)
 	}
-	accounts, err := s.Accounts(s.ctx(), "", 10)
+	accounts, _, err := s.Accounts(s.ctx(), "", 10)
 	s.ok(err)
 	if at := slices.IndexFunc(accounts, func(a webhook.Account) bool { return a.ID == account }); at >= 0 {
 		all["account in the list"] = accounts[at]

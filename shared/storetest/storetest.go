@@ -33,8 +33,9 @@ type Accounts interface {
 	PutAccount(ctx context.Context, a webhook.Account) error
 	Account(ctx context.Context, id string) (webhook.Account, error)
 	// Accounts returns those that were put, after the given id, in the order of
-	// their ids; fewer than limit only at the end.
-	Accounts(ctx context.Context, after string, limit int) ([]webhook.Account, error)
+	// their ids. It looks at a bounded number of rows: there may be fewer than
+	// limit, even none, and still a next to go on after, which is "" only at the end.
+	Accounts(ctx context.Context, after string, limit int) (list []webhook.Account, next string, err error)
 	// Quotas is served from memory, at most a minute old; zero for an unknown account.
 	Quotas(ctx context.Context, account string) (webhook.Quotas, error)
 	// PutKey keeps a key. That of a session is forgotten a day after its end.
@@ -115,6 +116,8 @@ type Sweeps interface {
 	Defer(ctx context.Context, read []webhook.Delivery, dueAt time.Time) error
 	// Holders returns the endpoints with held deliveries that no due time brings back.
 	Holders(ctx context.Context) ([]webhook.Holder, error)
+	// FirstHolders returns at most limit of them, any, and looks at no more.
+	FirstHolders(ctx context.Context, limit int) ([]webhook.Holder, error)
 	// Held returns such deliveries of an endpoint, the oldest first.
 	Held(ctx context.Context, account, endpoint string, limit int) ([]webhook.Delivery, error)
 	// Release queues those that are still held as they were read, and returns

@@ -126,6 +126,7 @@ type Key struct {
 	CreatedAt time.Time
 	RevokedAt time.Time // it works until then; zero: for ever
 	Session   bool      // made by signing in; stores may forget it a day after its end
+	Opener    string    // id of the key that the session was opened with, without which it is not valid; empty: a portal link
 }
 
 // Valid tells whether the key works at a time.

@@ -26,7 +26,7 @@ type accountInput struct {
 // quotasBody bounds what an account may use.
 type quotasBody struct {
 	Endpoints       int  `json:"endpoints,omitempty" minimum:"0" maximum:"100" doc:"How many it may have; 0: 100."`
-	RequestRate     int  `json:"request_rate,omitempty" minimum:"0" maximum:"10000" doc:"Requests to the API a second, of all its keys together; 0: as the host has it."`
+	RequestRate     int  `json:"request_rate,omitempty" minimum:"0" maximum:"10000" doc:"Requests to the API a second, of all its keys together but not of sessions; 0: as the host has it."`
 	EventsPerMinute int  `json:"events_per_minute,omitempty" minimum:"0" maximum:"10000000" doc:"Those beyond are declined; 0: no limit."`
 	RetentionDays   int  `json:"retention_days,omitempty" minimum:"0" maximum:"3650" doc:"How long its deliveries are kept; 0: as the host has it."`
 	Retries         *int `json:"retries,omitempty" minimum:"0" maximum:"20" doc:"At most so many after the first attempt. Longer retry_seconds of its endpoints, also those of their formats, are cut for good."`
@@ -74,7 +74,7 @@ func (a *API) addAccounts() {
 		summary: "Set the default URL of an account", details: "As PUT does, for the account's own keys too. What is left out stays as it is.", status: 200},
 		everybody, a.patchAccount)
 	register(a, operation{id: "list-accounts", method: "GET", path: "/v1/accounts", tag: "Accounts",
-		summary: "List the accounts in the order of their ids", status: 200}, scopes(webhook.ScopePlatform), a.listAccounts)
+		summary: "List the accounts in the order of their ids", details: "A page may be short, or empty, and still have a next.", status: 200}, scopes(webhook.ScopePlatform), a.listAccounts)
 }
 
 func (a *API) putAccount(ctx context.Context, in *putAccountInput) (*result[accountView], error) {
@@ -262,14 +262,9 @@ func (a *API) listAccounts(ctx context.Context, in *Paging) (*result[page[accoun
 	if in.After != "" && job.CheckID("account", in.After) != nil {
 		return nil, webhook.ErrCursor
 	}
-	list, err := a.Store.Accounts(ctx, in.After, in.Limit+1)
+	list, next, err := a.Store.Accounts(ctx, in.After, in.Limit)
 	if err != nil {
 		return nil, err
-	}
-	next := ""
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		next = list[in.Limit-1].ID
 	}
 	return pageOf(list, briefAccount, next), nil
 }

@@ -49,8 +49,10 @@ type Store interface {
 type AccountStore interface {
 	PutAccount(ctx context.Context, a webhook.Account) error
 	Account(ctx context.Context, id string) (webhook.Account, error)
-	// Accounts returns those after the given id, in the order of their ids, at most limit.
-	Accounts(ctx context.Context, after string, limit int) ([]webhook.Account, error)
+	// Accounts returns those after the given id, in the order of their ids, at
+	// most limit. It looks at a bounded number of rows: a page may be short, or
+	// empty, and still have a next to go on after, which is "" only at the end.
+	Accounts(ctx context.Context, after string, limit int) (list []webhook.Account, next string, err error)
 	// Quotas is served from memory, at most a minute old; zero for an unknown account.
 	Quotas(ctx context.Context, account string) (webhook.Quotas, error)
 }
@@ -162,7 +164,7 @@ type Config struct {
 	RefusedHost func(rawURL string) error // why a URL's host may not be called; nil: all may
 	Sender      deliver.Sender            // makes test webhooks; nil: they are refused
 	PublicURL   string                    // begins the links of webhooks; "" leaves them out
-	Rate        int                       // requests a second of a key, or of an account's keys together; 0: 100 of an account's, any number of others
+	Rate        int                       // requests a second of a key, or of an account's keys together; 0: 100 of an account's and of sessions, any number of others
 	CORSOrigins []string                  // exactly these may call from a browser, such as https://app.example.com; nil: none
 	Version     string                    // of this build, for the OpenAPI document
 	Files       Files                     // uploads and results; nil: this server keeps none

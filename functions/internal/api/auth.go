@@ -21,6 +21,7 @@ type caller struct {
 	account string    // for webhook.ScopeAccount
 	ends    time.Time // when the key does; zero: never
 	session bool      // the key is that of a session
+	opener  string    // id of the key that opened the session; empty: a portal link did
 }
 
 type callerKey struct{}
@@ -54,8 +55,8 @@ func (a *API) admitted(ctx huma.Context, scopes []webhook.Scope, answer http.Hea
 		return caller{}, nil
 	}
 	c, err := a.authenticate(ctx, scopes)
-	if err != nil {
-		return caller{}, err
+	if err != nil || ctx.Operation().OperationID == signOutID {
+		return c, err
 	}
 	return c, a.admit(ctx.Context(), c, answer)
 }
@@ -74,7 +75,7 @@ func (a *API) authenticate(ctx huma.Context, scopes []webhook.Scope) (caller, er
 	}
 	for _, s := range scopes {
 		if s == key.Scope {
-			return caller{key: key.ID, name: key.Name, scope: key.Scope, account: key.Account, ends: key.RevokedAt, session: key.Session}, nil
+			return caller{key: key.ID, name: key.Name, scope: key.Scope, account: key.Account, ends: key.RevokedAt, session: key.Session, opener: key.Opener}, nil
 		}
 	}
 	return caller{}, problem(http.StatusForbidden, "A key of scope "+string(key.Scope)+" may not do this.")

@@ -11,9 +11,9 @@ import (
 
 // HolderReader tells which endpoints hold deliveries.
 type HolderReader interface {
-	// Holders returns the endpoints with held deliveries that no due time brings
-	// back, in any order.
-	Holders(ctx context.Context) ([]webhook.Holder, error)
+	// FirstHolders returns endpoints with held deliveries that no due time brings
+	// back, in any order, at most limit of them, and looks at no more.
+	FirstHolders(ctx context.Context, limit int) ([]webhook.Holder, error)
 }
 
 // holderView shows an endpoint that holds deliveries.
@@ -41,7 +41,7 @@ func (a *API) addHolders() {
 }
 
 func (a *API) listHolders(ctx context.Context, _ *struct{}) (*result[holderList], error) {
-	list, err := a.Store.Holders(ctx)
+	list, err := a.Store.FirstHolders(ctx, webhook.MaxPage+1)
 	if err != nil {
 		return nil, err
 	}

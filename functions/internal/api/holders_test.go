@@ -59,12 +59,13 @@ type full struct {
 	holders int
 }
 
-func (f full) Holders(context.Context) (list []webhook.Holder, err error) {
+func (f full) FirstHolders(_ context.Context, limit int) (list []webhook.Holder, err error) {
 	if f.holders < 0 {
 		return nil, errors.New("the disk is gone")
 	}
-	for i := range f.holders {
-		list = append(list, webhook.Holder{Account: "acme", Endpoint: webhook.Endpoint{ID: fmt.Sprintf("ep_%04d", (i+500)%f.holders)}})
+	n := min(f.holders, limit)
+	for i := range n {
+		list = append(list, webhook.Holder{Account: "acme", Endpoint: webhook.Endpoint{ID: fmt.Sprintf("ep_%04d", (i+500)%n)}})
 	}
 	return list, nil
 }

@@ -147,7 +147,9 @@ func (a *API) addKeys() {
 	list := tag("list-keys", "GET", "/v1/accounts/{account}/keys", "List the keys of an account", 200)
 	list.details = "Those of sessions are left out."
 	register(a, list, everybody, a.listKeys)
-	register(a, tag("revoke-key", "DELETE", "/v1/accounts/{account}/keys/{key}", "Revoke a key", 204), everybody, a.revokeKey)
+	revoke := tag("revoke-key", "DELETE", "/v1/accounts/{account}/keys/{key}", "Revoke a key", 204)
+	revoke.details = "It ends the sessions that were opened with it too. A session revokes none."
+	register(a, revoke, everybody, a.revokeKey)
 	register(a, tag("create-root-key", "POST", "/v1/keys", "Make a platform or operator key", 201), operator,
 		func(ctx context.Context, in *mintRootInput) (*result[keyView], error) {
 			return a.mint(ctx, "", in.Body)
@@ -155,7 +157,7 @@ func (a *API) addKeys() {
 	register(a, tag("list-root-keys", "GET", "/v1/keys", "List the platform and operator keys", 200), operator,
 		func(ctx context.Context, in *Paging) (*result[page[keyView]], error) { return a.keyList(ctx, "", *in) })
 	register(a, tag("revoke-root-key", "DELETE", "/v1/keys/{key}", "Revoke a platform or operator key", 204), operator,
-		func(ctx context.Context, in *rootKeyPath) (*struct{}, error) { return nil, a.revoke(ctx, "", in.Key) })
+		func(ctx context.Context, in *rootKeyPath) (*struct{}, error) { return nil, a.revokeAs(ctx, "", in.Key) })
 	rotate := tag("rotate-key", "POST", "/v1/accounts/{account}/keys/{key}:rotate", "Make a new key in place of an old one", 201)
 	rotate.details = mintNote
 	register(a, rotate, everybody, func(ctx context.Context, in *rotateKeyInput) (*result[keyView], error) {
@@ -276,7 +278,15 @@ func (a *API) revokeKey(ctx context.Context, in *keyPath) (*struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.revoke(ctx, account, in.Key)
+	return nil, a.revokeAs(ctx, account, in.Key)
+}
+
+// revokeAs revokes a key if the caller may.
+func (a *API) revokeAs(ctx context.Context, account, id string) error {
+	if err := mayRevoke(callerOf(ctx)); err != nil {
+		return err
+	}
+	return a.revoke(ctx, account, id)
 }
 
 func (a *API) revoke(ctx context.Context, account, id string) error {

@@ -98,16 +98,9 @@ func whole(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // admit counts a request against its caller's limit, if there is one.
 func (a *API) admit(ctx context.Context, c caller, h http.Header) error {
-	who, perSecond := "key "+c.key, a.Rate
-	if c.scope == webhook.ScopeAccount {
-		q, err := a.Store.Quotas(ctx, c.account)
-		if err != nil {
-			return err
-		}
-		who, perSecond = "account "+c.account, firstPositive(q.RequestRate, a.Rate, accountRate)
-	}
-	if perSecond <= 0 {
-		return nil
+	who, perSecond, err := a.rateOf(ctx, c)
+	if err != nil || perSecond <= 0 {
+		return err
 	}
 	allowed := a.limits.take(who, perSecond, a.Now())
 	allowed.set(h)
@@ -116,6 +109,23 @@ func (a *API) admit(ctx context.Context, c caller, h http.Header) error {
 	}
 	return problem(http.StatusTooManyRequests, fmt.Sprintf("More than %d requests a second; wait, then try again.", perSecond)).
 		with("Retry-After", strconv.Itoa(max(1, whole(allowed.wait))))
+}
+
+// rateOf is whose requests a caller's are counted with, and how many these may
+// be a second; 0: any number. Those of sessions count apart from the account's,
+// and its quota does not hold for them: an open tab must not starve the
+// customer's programs, nor they lock him out.
+func (a *API) rateOf(ctx context.Context, c caller) (who string, perSecond int, err error) {
+	switch {
+	case c.session && c.opener != "":
+		return "sessions of key " + c.opener, firstPositive(a.Rate, accountRate), nil
+	case c.session:
+		return "sessions of account " + c.account, firstPositive(a.Rate, accountRate), nil
+	case c.scope == webhook.ScopeAccount:
+		q, err := a.Store.Quotas(ctx, c.account)
+		return "account " + c.account, firstPositive(q.RequestRate, a.Rate, accountRate), err
+	}
+	return "key " + c.key, a.Rate, nil
 }
 
 func firstPositive(list ...int) int {

@@ -82,3 +82,74 @@ func TestARefusalForTheRateIsNotKeptUnderAnIdempotencyKey(t *testing.T) {
 		t.Errorf("got %d %s, want 201", got.status, got.body)
 	}
 }
+
+func TestAnOpenTabAndTheProgramsOfACustomerDoNotStarveEachOther(t *testing.T) {
+	s := newSite(t)
+	s = s.with(func(c *api.Config) { c.Rate = 2 })
+	s.must(t, 200, s.platform, "PUT", "/v1/accounts/acme", `{"quotas":{"request_rate":1}}`)
+	tab, beside := s.signIn(t, s.acme), s.signIn(t, s.acme) // which the programs have made
+	own := s.signIn(t, s.mint(t, webhook.ScopeAccount, "other"))
+	for i, key := range []string{tab, beside, tab, beside} {
+		want := fmt.Sprintf(`"default";r=%d;t=%d`, 3-i, (i+2)/2)
+		if got := s.do(key, "GET", "/v1/endpoints", ""); got.status != 200 || got.header.Get("RateLimit") != want {
+			t.Errorf("request %d: got %d, RateLimit %s, want %s", i, got.status, got.header.Get("RateLimit"), want)
+		}
+	}
+	for name, key := range map[string]string{"tab": tab, "beside": beside, "program": s.acme} {
+		if got := s.do(key, "GET", "/v1/endpoints", ""); got.status != 429 {
+			t.Errorf("%s: got %d, want 429", name, got.status)
+		}
+	}
+	s.must(t, 200, own, "GET", "/v1/endpoints", "")
+	s.must(t, 200, s.signIn(t, s.mint(t, webhook.ScopeAccount, "other")), "GET", "/v1/endpoints", "")
+	s.clock.move(time.Second)
+	s.must(t, 200, s.acme, "GET", "/v1/endpoints", "")
+	s.must(t, 200, tab, "GET", "/v1/endpoints", "")
+}
+
+func TestSessionsOfThePortalShareARateByAccountAndAreNotThoseOfAKey(t *testing.T) {
+	s := newSite(t)
+	s = s.with(func(c *api.Config) { c.Rate = 1 })
+	enter := func(account string) string {
+		s.clock.move(time.Minute) // the platform has a rate too
+		return s.must(t, 201, "", "POST", "/v1/portal-sessions", `{"token":"`+s.link(t, account)+`"}`)["key"].(string)
+	}
+	one, two, others, tab := enter("acme"), enter("acme"), enter("other"), s.signIn(t, s.acme)
+	for i, key := range []string{one, two} {
+		if got := s.do(key, "GET", "/v1/endpoints", ""); got.status != 200 {
+			t.Errorf("request %d: got %d, want 200", i, got.status)
+		}
+	}
+	for _, key := range []string{one, two} {
+		if got := s.do(key, "GET", "/v1/endpoints", ""); got.status != 429 {
+			t.Errorf("got %d, want 429", got.status)
+		}
+	}
+	s.must(t, 200, others, "GET", "/v1/endpoints", "")
+	s.must(t, 200, tab, "GET", "/v1/endpoints", "")
+}
+
+func TestSessionsOfPlatformsHaveARateToo(t *testing.T) {
+	s := newSite(t)
+	for _, key := range []string{s.platform, s.operator, s.acme} {
+		got := s.do(s.signIn(t, key), "GET", "/v1/session", "")
+		if got.status != 200 || got.header.Get("RateLimit-Policy") != `"default";q=200;w=2` {
+			t.Errorf("got %d, policy %s", got.status, got.header.Get("RateLimit-Policy"))
+		}
+	}
+}
+
+func TestWhoHasNoRequestsLeftSignsOutAllTheSame(t *testing.T) {
+	s := newSite(t)
+	s = s.with(func(c *api.Config) { c.Rate = 1 })
+	key := s.signIn(t, s.acme)
+	for _, want := range []int{200, 200, 429} {
+		if got := s.do(key, "GET", "/v1/session", ""); got.status != want {
+			t.Errorf("got %d, want %d", got.status, want)
+		}
+	}
+	s.must(t, 204, key, "DELETE", "/v1/session", "")
+	if got := s.do(key, "GET", "/v1/session", ""); got.status != 401 {
+		t.Errorf("got %d, want 401", got.status)
+	}
+}

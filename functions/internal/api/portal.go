@@ -43,7 +43,7 @@ type portalSessionInput struct{ Body portalSessionBody }
 
 func (a *API) addPortal() {
 	register(a, operation{id: "create-portal-link", method: "POST", path: "/v1/accounts/{account}/portal-links", tag: "Portal", status: 201,
-		summary: "Make a link that lets a customer in", details: "It works once, within an hour, and opens a session of an hour."},
+		summary: "Make a link that lets a customer in", details: "It works once, within an hour, and opens a session of an hour. One that a session makes ends no later than that."},
 		scopes(webhook.ScopePlatform), a.createPortalLink)
 	register(a, operation{id: "create-portal-session", method: "POST", path: "/v1/portal-sessions", tag: "Portal", status: 201,
 		summary: "Trade the token of a portal link for a key", details: "Needs no key: the token is one. Used, expired and wrong ones are all refused alike."},
@@ -56,8 +56,11 @@ func (a *API) createPortalLink(ctx context.Context, in *accountPath) (*result[po
 	}
 	now := a.Now().UTC()
 	id, secret := randomText(keyIDChars), randomText(keySecretChars)
-	hash := sha256.Sum256([]byte(secret))
-	link := webhook.PortalLink{ID: id, Account: in.Account, Hash: hash[:], CreatedAt: now, ExpiresAt: now.Add(portalLinkLasts)}
+	hash, expires := sha256.Sum256([]byte(secret)), now.Add(portalLinkLasts)
+	if c := callerOf(ctx); c.session && c.ends.Before(expires) {
+		expires = c.ends
+	}
+	link := webhook.PortalLink{ID: id, Account: in.Account, Hash: hash[:], CreatedAt: now, ExpiresAt: expires}
 	if err := a.Store.PutPortalLink(ctx, link); err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (a *API) createPortalSession(ctx context.Context, in *portalSessionInput) (
 		return nil, err
 	}
 	ends := now.Add(portalSessionLasts)
-	full, err := a.openSession(ctx, webhook.ScopeAccount, link.Account, portalName, ends)
+	full, err := a.openSession(ctx, webhook.Key{Scope: webhook.ScopeAccount, Account: link.Account, Name: portalName, RevokedAt: ends})
 	if err != nil {
 		return nil, err
 	}

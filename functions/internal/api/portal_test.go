@@ -75,3 +75,21 @@ func TestAllLinksThatAreNotValidLookAlike(t *testing.T) {
 		t.Errorf("no body: got %d", got.status)
 	}
 }
+
+func TestALinkThatASessionMadeEndsWithTheSession(t *testing.T) {
+	s := newSite(t)
+	key := s.signIn(t, s.platform)
+	ends := s.clock.now().Add(12 * time.Hour)
+	linked := func() string {
+		t.Helper()
+		return s.must(t, 201, key, "POST", "/v1/accounts/acme/portal-links", "")["expires_at"].(string)
+	}
+	if got := linked(); got != stampOf(s.clock.now().Add(time.Hour)) {
+		t.Errorf("of a fresh session: it ends at %s", got)
+	}
+	s.clock.move(11*time.Hour + 20*time.Minute)
+	if got := linked(); got != stampOf(ends) {
+		t.Errorf("of a session with 40 minutes left: it ends at %s, want %s", got, stampOf(ends))
+	}
+	s.link(t, "acme") // that of a key has its hour
+}

@@ -83,11 +83,14 @@ func (a *API) workOf(ctx context.Context, d webhook.Delivery, now time.Time) (we
 	return w, f, err
 }
 
-// viewRequest shows a request, the endpoint's own headers masked.
+// viewRequest shows a request, the endpoint's own headers masked: those of them
+// that are sent, as others give way to a signature, or break today's rules.
 func viewRequest(r webhook.Request, own []webhook.Header, signed time.Time) requestView {
 	v := requestView{Method: http.MethodPost, URL: r.URL, Headers: r.Header.Clone(), SignedAt: stamp(signed)}
-	for name, value := range masked(own) {
-		http.Header(v.Headers).Set(name, value)
+	for _, h := range own {
+		if r.Header.Get(h.Name) == h.Value {
+			http.Header(v.Headers).Set(h.Name, mask+shownOf(h.Value))
+		}
 	}
 	http.Header(v.Headers).Set("Content-Type", r.ContentType)
 	if utf8.Valid(r.Body) {

@@ -124,3 +124,21 @@ func TestThereIsNoRequestOfWhatCannotBeSent(t *testing.T) {
 		})
 	}
 }
+
+// TestHeadersThatAreNotSentAreNotShown has an endpoint with a header that the
+// rules of today leave out, as a store may.
+func TestHeadersThatAreNotSentAreNotShown(t *testing.T) {
+	s := newSite(t)
+	e := webhook.Endpoint{ID: "ep_old", Account: "acme", URL: "https://a.example", Format: "standard", Status: webhook.EndpointEnabled,
+		Headers: []webhook.Header{{Name: "Host", Value: "inside.example"}, {Name: "webhook-id", Value: "mine"}, {Name: "x-env", Value: "production-of-acme"}}}
+	if err := s.store.PutEndpoint(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	d := s.plant(t, "acme", func(d *webhook.Delivery) {
+		d.Target = webhook.Target{Endpoint: "ep_old", URL: e.URL, Format: "standard"}
+	})
+	h := headersOf(s.must(t, 200, s.acme, "GET", "/v1/deliveries/"+d.ID+"/request", ""))
+	if h.Get("Host") != "" || h.Get("Webhook-Id") != d.EventID || h.Get("X-Env") != "****acme" {
+		t.Errorf("headers %v", h)
+	}
+}

@@ -12,6 +12,10 @@ import (
 // who has signed in signs in again.
 const sessionLasts = 12 * time.Hour
 
+// signOutID is the operation that ends a session. It is not held to a rate: who
+// wants to leave is let go.
+const signOutID = "delete-session"
+
 // sessionName is the name of the keys of sessions.
 const sessionName = "dashboard session"
 
@@ -37,11 +41,11 @@ func (a *API) addSessions() {
 		return operation{id: id, method: method, path: path, summary: summary, status: status, tag: "Sessions"}
 	}
 	open := tag("create-session", "POST", "/v1/sessions", "Trade a key for one that ends by itself", 201)
-	open.details = "For browsers, which should not keep a key that has no end. It lasts 12 hours, or until the key that opened it ends, if that is sooner. A session opens no other, and makes no keys."
+	open.details = "For browsers, which should not keep a key that has no end. It lasts 12 hours, or until the key that opened it ends or is revoked, if that is sooner. A session opens no other, and makes and revokes no keys. The sessions of one key have a rate of requests of their own, which they share."
 	open.anew = true
 	register(a, open, everybody, a.createSession)
 	register(a, tag("get-session", "GET", "/v1/session", "Tell whose key this is", 200), everybody, a.getSession)
-	register(a, tag("delete-session", "DELETE", "/v1/session", "End the session whose key this is", 204), everybody, a.deleteSession)
+	register(a, tag(signOutID, "DELETE", "/v1/session", "End the session whose key this is", 204), everybody, a.deleteSession)
 }
 
 func (a *API) createSession(ctx context.Context, _ *struct{}) (*result[sessionView], error) {
@@ -53,17 +57,17 @@ func (a *API) createSession(ctx context.Context, _ *struct{}) (*result[sessionVi
 	if !c.ends.IsZero() && c.ends.Before(ends) {
 		ends = c.ends
 	}
-	full, err := a.openSession(ctx, c.scope, c.account, sessionName, ends)
+	full, err := a.openSession(ctx, webhook.Key{Scope: c.scope, Account: c.account, Name: sessionName, Opener: c.key, RevokedAt: ends})
 	if err != nil {
 		return nil, err
 	}
 	return &result[sessionView]{Body: sessionView{Key: full, Scope: c.scope, Account: c.account, ExpiresAt: stamp(ends)}}, nil
 }
 
-// openSession makes a key that ends, and returns the whole of it.
-func (a *API) openSession(ctx context.Context, scope webhook.Scope, account, name string, ends time.Time) (string, error) {
-	full, k := MintKey(a.Now(), scope, account, name)
-	k.Session, k.RevokedAt = true, ends
+// openSession makes a key like this one, which ends, and returns the whole of it.
+func (a *API) openSession(ctx context.Context, like webhook.Key) (string, error) {
+	full, k := MintKey(a.Now(), like.Scope, like.Account, like.Name)
+	k.Session, k.Opener, k.RevokedAt = true, like.Opener, like.RevokedAt
 	return full, a.Store.PutKey(ctx, k)
 }
 
@@ -91,6 +95,15 @@ func mayMint(c caller) error {
 		return keyEnds("The key is that of a session, which makes no keys; use the key that it was opened with.")
 	case c.scope == webhook.ScopeAccount && !c.ends.IsZero():
 		return keyEnds("The key is about to end, so that it makes no other; use its successor.")
+	}
+	return nil
+}
+
+// mayRevoke refuses a session where a key is to be revoked: whoever has it for an
+// hour must not cut off the customer's servers, which he could give no other key.
+func mayRevoke(c caller) error {
+	if c.session {
+		return keyEnds("The key is that of a session, which revokes no keys; use the key that it was opened with.")
 	}
 	return nil
 }

@@ -1,11 +1,14 @@
 package api_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jobhook/jobhook/functions/internal/api"
+	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // signIn opens a session with a key, and returns the session's.
@@ -163,4 +166,81 @@ func TestASessionIsMadeAnewThoughTheRequestIsRepeated(t *testing.T) {
 	if first.status != 201 || again.status != 201 || first.body == again.body {
 		t.Errorf("got %d %s, then %d %s", first.status, first.body, again.status, again.body)
 	}
+}
+
+func TestASessionIsRefusedOnceTheKeyThatOpenedItIsGone(t *testing.T) {
+	for _, tt := range []struct {
+		how          string
+		method, verb string
+		body         string
+	}{{"revoked", "DELETE", "", ""}, {"rotated without overlap", "POST", ":rotate", `{"overlap_seconds":0}`}} {
+		s := newSite(t)
+		for root, opener := range map[string]string{"/v1/accounts/acme/keys/": s.acme, "/v1/keys/": s.platform} {
+			key, id := s.signIn(t, opener), strings.Split(opener, "_")[2]
+			s.must(t, 200, key, "GET", "/v1/session", "")
+			if got := s.do(s.operator, tt.method, root+id+tt.verb, tt.body); got.status >= 300 {
+				t.Fatalf("%s: got %d %s", tt.how, got.status, got.body)
+			}
+			want := s.do(opener, "GET", "/v1/session", "")
+			if got := s.do(key, "GET", "/v1/session", ""); got.status != 401 || got.body != want.body {
+				t.Errorf("%s: got %d %s, want %s", tt.how, got.status, got.body, want.body)
+			}
+		}
+		s.must(t, 200, s.other, "GET", "/v1/session", "")
+	}
+}
+
+func TestASessionOfAKeyThatWasErasedIsRefused(t *testing.T) {
+	s := newSite(t)
+	full, opener := api.MintKey(s.clock.now(), webhook.ScopeAccount, "acme", "never stored")
+	session, k := api.MintKey(s.clock.now(), webhook.ScopeAccount, "acme", "dashboard session")
+	k.Session, k.RevokedAt, k.Opener = true, s.clock.now().Add(time.Hour), opener.ID
+	if err := s.store.PutKey(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	want := s.do(full, "GET", "/v1/session", "")
+	if got := s.do(session, "GET", "/v1/session", ""); got.status != 401 || got.body != want.body {
+		t.Errorf("got %d %s, want %s", got.status, got.body, want.body)
+	}
+}
+
+// keyless is a store that cannot read one key.
+type keyless struct {
+	api.Store
+	id string
+}
+
+func (k keyless) Key(ctx context.Context, id string) (webhook.Key, error) {
+	if id == k.id {
+		return webhook.Key{}, errors.New("throttled")
+	}
+	return k.Store.Key(ctx, id)
+}
+
+func TestASessionWhoseOpenerCannotBeReadIsNotTakenForAWrongKey(t *testing.T) {
+	s := newSite(t)
+	key, id := s.signIn(t, s.acme), strings.Split(s.acme, "_")[2]
+	s = s.with(func(c *api.Config) { c.Store = keyless{s.store, id} })
+	if got := s.do(key, "GET", "/v1/session", ""); got.status != 500 || strings.Contains(got.body, "throttled") {
+		t.Errorf("got %d %s, want 500", got.status, got.body)
+	}
+}
+
+// TestNoSessionEndsKeys tries it with a session of each scope and with one of the
+// portal: who has an hour must not cut off the servers of a customer.
+func TestNoSessionEndsKeys(t *testing.T) {
+	s := newSite(t)
+	portal := s.must(t, 201, "", "POST", "/v1/portal-sessions", `{"token":"`+s.link(t, "acme")+`"}`)["key"].(string)
+	of, root := "/v1/accounts/acme/keys/"+strings.Split(s.acme, "_")[2], "/v1/keys/"+strings.Split(s.platform, "_")[2]
+	for _, tt := range []struct{ name, key, path string }{
+		{"portal", portal, of}, {"account", s.signIn(t, s.acme), of}, {"platform", s.signIn(t, s.platform), of},
+		{"operator", s.signIn(t, s.operator), of}, {"operator, a platform's", s.signIn(t, s.operator), root},
+	} {
+		if got := s.do(tt.key, "DELETE", tt.path, ""); got.status != 403 || got.problem(t).Type != "/problems/key-ends" {
+			t.Errorf("%s: got %d %s, want 403", tt.name, got.status, got.body)
+		}
+	}
+	s.must(t, 200, s.acme, "GET", "/v1/endpoints", "")
+	s.must(t, 200, s.platform, "GET", "/v1/session", "")
+	s.must(t, 204, s.acme, "DELETE", of, "")
 }

@@ -25,6 +25,10 @@ const (
 	maxStatsSpan     = 31 * 24 * time.Hour
 )
 
+// maxEndpointHours bounds the hours of all endpoints in an answer, each of 110
+// bytes at most, as Lambda lets no more than 6 MB through.
+const maxEndpointHours = 45_000
+
 // statsReads is how many endpoints are read at once.
 const statsReads = 8
 
@@ -68,7 +72,8 @@ type endpointHourView struct {
 type endpointCountsView struct {
 	Endpoint string             `json:"endpoint" doc:"Its id; empty for the URLs that jobs themselves name."`
 	Total    CountsView         `json:"total"`
-	Hours    []endpointHourView `json:"hours" nullable:"false" doc:"Every hour of the span."`
+	Hours    []endpointHourView `json:"hours" nullable:"false" doc:"Those of the span in which something was counted, the oldest first."`
+	LeftOut  bool               `json:"hours_left_out,omitempty" doc:"Its hours are left out, as there would be more than 45,000 in the answer; ask for this endpoint alone."`
 }
 
 type statisticsView struct {
@@ -82,7 +87,7 @@ type statisticsView struct {
 func (a *API) addStatistics() {
 	register(a, operation{id: "get-statistics", method: "GET", path: "/v1/statistics", tag: "Statistics", status: 200,
 		summary: "Count attempts and how long they took, by hour and endpoint",
-		details: "Whole hours, at most 31 days of them. The last minute may be missing."},
+		details: "Whole hours, at most 31 days of them. The last minute may be missing. The hours of the whole are complete, those of endpoints are without the ones in which nothing was counted."},
 		scopes(webhook.ScopePlatform, webhook.ScopeAccount), a.getStatistics)
 }
 
@@ -174,6 +179,7 @@ func (a *API) readStats(ctx context.Context, account string, endpoints []string,
 func viewStatistics(h hours, endpoints []string, stats [][]webhook.Stats) statisticsView {
 	v := statisticsView{Since: stamp(h.from), Until: stamp(h.to), Endpoints: []endpointCountsView{}}
 	var total webhook.Stats
+	room := maxEndpointHours
 	sums, names := make([]webhook.Stats, h.count()), make([]string, h.count())
 	for i := range names {
 		names[i] = stamp(h.from.Add(time.Duration(i) * time.Hour))
@@ -182,13 +188,13 @@ func viewStatistics(h hours, endpoints []string, stats [][]webhook.Stats) statis
 		if endpoint == "" && len(stats[i]) == 0 {
 			continue
 		}
-		one, sum := endpointCountsView{Endpoint: endpoint, Hours: make([]endpointHourView, len(names))}, webhook.Stats{}
-		for at, name := range names {
-			one.Hours[at].Hour = name
-		}
+		room -= len(stats[i])
+		one, sum := endpointCountsView{Endpoint: endpoint, Hours: []endpointHourView{}, LeftOut: room < 0}, webhook.Stats{}
 		for _, s := range stats[i] {
 			at := int(s.Hour.Sub(h.from) / time.Hour)
-			one.Hours[at] = endpointHourView{names[at], s.Delivered, s.Failed, s.GivenUp}
+			if !one.LeftOut {
+				one.Hours = append(one.Hours, endpointHourView{names[at], s.Delivered, s.Failed, s.GivenUp})
+			}
 			sum.Add(s)
 			sums[at].Add(s)
 		}

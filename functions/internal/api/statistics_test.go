@@ -91,20 +91,14 @@ func TestStatisticsAreSummedByHourAndByEndpoint(t *testing.T) {
 	got := s.must(t, 200, s.acme, "GET", "/v1/statistics?since=2026-03-01T09:30:00Z&until=2026-03-01T11:00:01Z", "")
 	want := `{
  "endpoints": [
-  {"endpoint": "ep_a", "total": {"delivered": 0, "failed": 0, "given_up": 0}, "hours": [
-    {"hour": "2026-03-01T09:00:00.000Z", "delivered": 0, "failed": 0, "given_up": 0},
-    {"hour": "2026-03-01T10:00:00.000Z", "delivered": 0, "failed": 0, "given_up": 0},
-    {"hour": "2026-03-01T11:00:00.000Z", "delivered": 0, "failed": 0, "given_up": 0}]},
+  {"endpoint": "ep_a", "total": {"delivered": 0, "failed": 0, "given_up": 0}, "hours": []},
   {"endpoint": "ep_b", "total": {"delivered": 3, "failed": 1, "given_up": 1,
     "answer_ms": {"p50": 1, "p95": 1, "p99": 1}, "event_to_delivery_ms": {"p50": 2951.479, "p95": 2951.479, "p99": 2951.479}}, "hours": [
     {"hour": "2026-03-01T09:00:00.000Z", "delivered": 2, "failed": 1, "given_up": 1},
-    {"hour": "2026-03-01T10:00:00.000Z", "delivered": 0, "failed": 0, "given_up": 0},
     {"hour": "2026-03-01T11:00:00.000Z", "delivered": 1, "failed": 0, "given_up": 0}]},
   {"endpoint": "", "total": {"delivered": 1, "failed": 0, "given_up": 0,
     "answer_ms": {"p50": 49517.601, "p95": 49517.601, "p99": 49517.601}, "event_to_delivery_ms": {"p50": 49517.601, "p95": 49517.601, "p99": 49517.601}}, "hours": [
-    {"hour": "2026-03-01T09:00:00.000Z", "delivered": 1, "failed": 0, "given_up": 0},
-    {"hour": "2026-03-01T10:00:00.000Z", "delivered": 0, "failed": 0, "given_up": 0},
-    {"hour": "2026-03-01T11:00:00.000Z", "delivered": 0, "failed": 0, "given_up": 0}]}
+    {"hour": "2026-03-01T09:00:00.000Z", "delivered": 1, "failed": 0, "given_up": 0}]}
  ],
  "hours": [
   {"hour": "2026-03-01T09:00:00.000Z", "delivered": 3, "failed": 1, "given_up": 1,
@@ -188,6 +182,68 @@ func TestSpansWithoutStatisticsAreRefused(t *testing.T) {
 		if p := got.problem(t); got.status != 422 || len(p.Errors) != 1 || p.Errors[0].Field != tt.field {
 			t.Errorf("%s: got %d %s, want 422 of %s", tt.query, got.status, got.body, tt.field)
 		}
+	}
+}
+
+// TestTheLongestStatisticsPassThroughLambda asks for 31 days of as many endpoints
+// as an account may have, each of which was busy in each hour. Lambda lets 6 MB
+// through, in which the body is a string of JSON.
+func TestTheLongestStatisticsPassThroughLambda(t *testing.T) {
+	s := newSite(t)
+	const hours, most = 31 * 24, 1_234_567_890
+	spread := webhook.Histogram{}
+	for i := range spread {
+		spread[i] = 1
+	}
+	var list []webhook.Stats
+	add := func(id string) {
+		for i := range hours {
+			list = append(list, webhook.Stats{Account: "acme", Endpoint: id, Hour: s.clock.now().Add(-time.Duration(i) * time.Hour),
+				Delivered: most, Failed: most, GivenUp: most, Latency: spread, Lag: spread})
+		}
+	}
+	for i := range 100 {
+		id := fmt.Sprintf("ep_%026d", i)
+		s.putEndpoint(t, id)
+		add(id)
+	}
+	add("")
+	s, _ = s.counting(list...)
+	since := s.clock.now().Add(-(hours - 1) * time.Hour).Format(time.RFC3339)
+	whole := s.do(s.acme, "GET", "/v1/statistics?since="+since, "")
+	if sent := len(jsonOf(t, whole.body)); whole.status != 200 || sent > 5_500_000 {
+		t.Errorf("got %d, %d bytes", whole.status, sent)
+	}
+	var got struct {
+		Hours     []any
+		Endpoints []struct {
+			Endpoint string
+			Total    struct{ Delivered int }
+			Hours    []any
+			LeftOut  bool `json:"hours_left_out"`
+		}
+	}
+	if err := json.Unmarshal([]byte(whole.body), &got); err != nil || len(got.Hours) != hours || len(got.Endpoints) != 101 {
+		t.Fatalf("%d hours, %d endpoints, %v", len(got.Hours), len(got.Endpoints), err)
+	}
+	out := 0
+	for i, e := range got.Endpoints {
+		if want := hours; e.LeftOut {
+			out++
+		} else if len(e.Hours) != want || out > 0 {
+			t.Errorf("endpoint %d has %d hours, want all: nobody could tell", i, len(e.Hours))
+		}
+		if e.LeftOut && len(e.Hours) != 0 || e.Total.Delivered != hours*most {
+			t.Errorf("endpoint %d: %d hours, %d delivered", i, len(e.Hours), e.Total.Delivered)
+		}
+	}
+	if out == 0 || out > 50 {
+		t.Errorf("the hours of %d endpoints are left out", out)
+	}
+	last := got.Endpoints[99].Endpoint
+	alone := s.must(t, 200, s.acme, "GET", "/v1/statistics?endpoint="+last+"&since="+since, "")["endpoints"].([]any)[0].(map[string]any)
+	if len(alone["hours"].([]any)) != hours || alone["hours_left_out"] != nil {
+		t.Errorf("alone it has %d hours", len(alone["hours"].([]any)))
 	}
 }
 

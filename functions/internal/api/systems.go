@@ -24,7 +24,21 @@ func (a *API) Authenticate(ctx context.Context, full string) (webhook.Key, error
 	if sum := sha256.Sum256([]byte(secret)); subtle.ConstantTimeCompare(sum[:], key.Hash) != 1 || !key.Valid(a.Now()) {
 		return webhook.Key{}, webhook.ErrNotFound
 	}
-	return key, nil
+	return key, a.checkOpener(ctx, key)
+}
+
+// checkOpener refuses the key of a session as one that is not there when the key
+// that opened it is gone or no longer valid: who revokes a key shuts out all
+// that came in by it. A session of the portal has no such key.
+func (a *API) checkOpener(ctx context.Context, k webhook.Key) error {
+	if k.Opener == "" {
+		return nil
+	}
+	opener, err := a.Store.Key(ctx, k.Opener)
+	if err == nil && !opener.Valid(a.Now()) {
+		err = webhook.ErrNotFound
+	}
+	return err
 }
 
 // Allow counts a request of an account against its rate: how many may follow at

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	g "maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
+
+	"github.com/jobhook/jobhook/shared/job"
 )
 
 // accountRow is an account in the list.
@@ -32,15 +35,14 @@ func accountsPage(v *visit) (page, error) {
 	begins := strings.TrimSpace(v.param("id"))
 	found, err := readAccounts(v, begins)
 	p := page{title: "Accounts", in: "/accounts"}
-	var refused *problem
-	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError && refused.Status != http.StatusUnauthorized {
-		p.status, p.body = refused.Status, g.Group{problemBox(refused), accountSearch(begins)}
+	if refused := refusalOf(err); refused != nil {
+		p.status, p.body = refused.Status, g.Group{problemBox(refused), accountSearch(begins), jobSearch()}
 		return p, nil
 	}
 	if err != nil {
 		return p, err
 	}
-	p.body = g.Group{accountSearch(begins), accountTable(v, found.Items, noAccounts(begins)), v.pager(found.Next)}
+	p.body = g.Group{accountSearch(begins), jobSearch(), accountTable(v, found.Items, noAccounts(begins)), v.pager(found.Next)}
 	return p, nil
 }
 
@@ -88,9 +90,16 @@ func (v *visit) listQuery(after string) url.Values {
 }
 
 func accountSearch(begins string) g.Node {
-	return html.Form(html.Method("get"), html.Action("/accounts"), html.Class("bar"), html.Role("search"),
+	return html.Form(html.Method("get"), html.Action("/accounts"), html.Class("bar"), html.Role("search"), html.Aria("label", "Find an account"),
 		field("Account id, or its beginning", input("id", begins, html.MaxLength("256")), ""),
 		submit("Find"), g.If(begins != "", link("/accounts", "Show all")))
+}
+
+// jobSearch finds a job of any account by its id.
+func jobSearch() g.Node {
+	return html.Form(html.Method("get"), html.Action("/job"), html.Class("bar"), html.Role("search"), html.Aria("label", "Find a job"),
+		field("Job id, of any account", html.Input(html.ID("job-id"), html.Name("id"), html.Type("text"), html.Required(), html.MaxLength(strconv.Itoa(job.MaxIDBytes))), ""),
+		submit("Find the job"))
 }
 
 func noAccounts(begins string) g.Node {
@@ -102,7 +111,7 @@ func noAccounts(begins string) g.Node {
 
 func accountTable(v *visit, list []accountRow, empty g.Node) g.Node {
 	return table("Accounts", []string{"Account", "Name", "Created", "Let the customer in"}, g.Map(list, func(a accountRow) g.Node {
-		return row(link(lookAt(a.ID, "/"), a.ID), g.Text(cmp.Or(a.Name, "-")), when(a.CreatedAt),
+		return row(link(lookAt(a.ID, "/"), a.ID), text(cmp.Or(a.Name, "-")), when(a.CreatedAt),
 			html.Form(html.Method("post"), html.Action("/accounts/portal-links?"+url.Values{"account": {a.ID}}.Encode()), html.Class("act"),
 				html.Button(html.Type("submit"), html.Class("quiet"), html.Aria("label", "Make a link for "+a.ID), g.Text("Make a link"))))
 	}), empty)
@@ -122,7 +131,7 @@ func makePortalLink(v *visit) (page, error) {
 	if err := v.post("/v1/accounts/"+seg(account)+"/portal-links", nil, nil, &made); err != nil {
 		return page{}, err
 	}
-	return page{title: "A link for " + account, in: "/accounts", body: g.Group{
+	return page{title: "A link for " + visible(account), in: "/accounts", body: g.Group{
 		html.P(g.Text("Give it to the customer. It works once, until "), when(made.ExpiresAt), g.Text(", and opens the dashboard of this account for one hour. It is not shown again.")),
 		copyable("portal-link", "The link", made.URL),
 		html.P(link("/accounts", "Back to the accounts")),
@@ -135,6 +144,17 @@ func (v *visit) mustReachAll() error {
 		return nil
 	}
 	return &problem{Status: http.StatusForbidden, Title: "Not for this session", Detail: "These pages are the platform's. Sign in with a key of the platform or the operator."}
+}
+
+// ofAnAccount is a page of one account: who sees all and looks at none chooses
+// one first.
+func ofAnAccount(show func(*visit) (page, error)) func(*visit) (page, error) {
+	return func(v *visit) (page, error) {
+		if v.account() == "" {
+			return page{next: "/accounts"}, nil
+		}
+		return show(v)
+	}
 }
 
 // lookAt is the address of a page of an account, whichever is looked at now.

@@ -127,3 +127,23 @@ func TestACustomerSeesNoAccountsAndLetsNobodyIn(t *testing.T) {
 		t.Errorf("when the session has ended: got %d to %q", got.status, got.location())
 	}
 }
+
+func TestAJobIsFoundAmongAllAccounts(t *testing.T) {
+	s := newSite(t)
+	s.putJob("42", `{"account":"other","kind":"async","status":"pending"}`)
+	b := s.signIn(s.platform)
+	got := b.open("/accounts")
+	got.wants(t, "Job id, of any account", "Find the job")
+	got.holds(t, `<form method="get" action="/job"`, `<input id="job-id" name="id"`)
+	if n := strings.Count(got.body, `id="id"`); n != 1 {
+		t.Errorf("%d controls have the id \"id\", want 1", n)
+	}
+	found := b.get("/job?id=42")
+	if want := "/job?account=other&id=42&kind=async"; found.location() != want {
+		t.Fatalf("got %d to %q, want %q", found.status, found.location(), want)
+	}
+	b.open(found.location()).wants(t, "Job 42")
+	if got := b.get("/job?id=43"); got.status != http.StatusNotFound {
+		t.Errorf("a job that nobody has: got %d, want 404", got.status)
+	}
+}

@@ -49,8 +49,9 @@ type attemptTiming struct {
 // shownAttempts is how many attempts are shown unless somebody asks for all.
 const shownAttempts = 10
 
-// attemptsSection shows the attempts of all sendings, the newest first.
-func attemptsSection(v *visit, d deliveryDetail) g.Node {
+// attemptsSection shows the attempts of all sendings, the newest first, each
+// with its request as far as r tells.
+func attemptsSection(v *visit, d deliveryDetail, r *sentRequest) g.Node {
 	if len(d.Attempts) == 0 {
 		return section("Attempts", html.Div(html.Class("empty card"), html.P(g.Text("None was made."))))
 	}
@@ -58,17 +59,17 @@ func attemptsSection(v *visit, d deliveryDetail) g.Node {
 	for i, a := range slices.Backward(d.Attempts) {
 		if len(cards) == shownAttempts && v.param("attempts") == "" {
 			more := fmt.Sprintf("Show all %d attempts", len(d.Attempts))
-			cards = append(cards, html.P(link(v.link("/deliveries/"+seg(d.ID), "attempts", "all"), more)))
+			cards = append(cards, html.P(link(v.link(deliveryPath(d.ID), "attempts", "all"), more)))
 			break
 		}
-		cards = append(cards, attemptCard(a, i, i == len(d.Attempts)-1))
+		id := "attempt-" + strconv.Itoa(i)
+		cards = append(cards, attemptCard(id, a, requestDetails(id, d.delivery, a, r), i == len(d.Attempts)-1))
 	}
 	return section("Attempts", cards)
 }
 
-// attemptCard shows the attempt at a position among all, counted from the oldest.
-func attemptCard(a deliveryAttempt, position int, newest bool) g.Node {
-	id := "attempt-" + strconv.Itoa(position)
+// attemptCard shows an attempt under an id, with its request.
+func attemptCard(id string, a deliveryAttempt, request g.Node, newest bool) g.Node {
 	taken, met := a.State == string(webhook.StateDelivered), failure{}
 	if !taken {
 		met = explainAnswer(a.Status, a.Failure)
@@ -86,17 +87,18 @@ func attemptCard(a deliveryAttempt, position int, newest bool) g.Node {
 		late = "another attempt had decided already, so this one changed nothing"
 	}
 	return html.Article(html.Class("card"),
-		html.H3(when(a.At), g.Text(": "+answeredWhole(a))),
+		html.H3(when(a.At), g.Text(": "), text(answeredWhole(a))),
 		facts(
 			fact{"URL", code(a.URL)},
-			fact{"Of", text(sending)},
-			fact{"It became", g.Group{badge(a.State), g.If(a.Reason != "", g.Text(" "+a.Reason))}},
+			fact{"Sent as", text(sending)},
+			fact{"State after it", g.Group{badge(a.State), g.Text(" "), text(a.Reason)}},
 			fact{"What it means", text(met.means)},
+			fact{"What to do", text(met.todo)},
 			fact{"It asked", text(asked)},
 			fact{"Late", text(late)},
 			fact{"Time", timingBar(a.Timing)},
 		),
-		responseDetails(id, a, newest),
+		request, responseDetails(id, a, newest),
 		g.If(taken && a.Response != nil, html.P(html.Class("soft"), g.Text("Of a success no headers and at most 256 bytes of the body are kept."))),
 	)
 }

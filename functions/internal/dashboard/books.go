@@ -1,10 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
-	"encoding/json"
-	"strings"
-
 	g "maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
 
@@ -30,18 +26,18 @@ type ledger struct {
 // agrees tells whether nothing was found wrong.
 func (l ledger) agrees() bool { return l.Difference == 0 && l.Stuck == 0 }
 
-// words say whether the books agree.
+// words say whether anything is missing.
 func (l ledger) words() g.Node {
 	if l.CheckedAt == "" {
-		return html.P(g.Text("The books have not been checked yet. Every hour what the jobs call for is compared with what is there, and here it says whether they agree."))
+		return html.P(g.Text("It has not been checked yet. Every hour all deliveries that your jobs call for are looked for, and here it says whether one is missing."))
 	}
 	return g.Group{
-		g.If(l.agrees(), html.P(html.Strong(g.Text("The books agree. ")), g.Text("Of "+deliveries(l.Accepted)+" that must be there none is missing."))),
+		g.If(l.agrees(), html.P(html.Strong(g.Text("Nothing is missing: ")), g.Text("of "+deliveries(l.Accepted)+" that must be there, each one was found."))),
 		g.If(l.Difference != 0, html.P(html.Strong(g.Text(deliveries(l.Difference)+" missing")),
 			g.Text(", of "+number(l.Accepted)+" that must be there. Sent again under their own ids: "+number(l.Repaired)+"."+l.progress()), g.If(l.Repaired < l.Difference, g.Text(" The rest is for the operator of this server to look into.")))),
 		g.If(l.Stuck != 0, html.P(html.Strong(g.Text(deliveries(l.Stuck)+" stood still")),
 			g.Text(" for more than half an hour, as their messages were lost or late. They were queued again."))),
-		g.If(l.Uncounted != 0, html.P(g.Text(number(l.Uncounted)+" more are there than the jobs tell of: of earlier runs, or to endpoints that have changed since."))),
+		g.If(l.Uncounted != 0, html.P(g.Text(number(l.Uncounted)+" more are there than your jobs call for now: of earlier runs, or to endpoints that have changed since. That is no error."))),
 		g.If(l.WithoutJobs, html.P(g.Text("The platform keeps its job records in a table of its own, so only counts were compared."))),
 		html.P(html.Class("soft"), g.Text("Checked at "), when(l.CheckedAt), g.Text(", for the jobs created in the hours from "), l.hours(), g.Text(".")),
 	}
@@ -82,7 +78,7 @@ func (l ledger) named(v *visit) g.Node {
 	}
 	shown := l.Missing[:min(len(l.Missing), maxNamed)]
 	return html.Details(html.ID("missing"), html.Summary(g.Text("Those that were missing")), html.Ul(g.Map(shown, func(id string) g.Node {
-		return html.Li(g.If(v.account() != "", link(v.link("/deliveries/"+seg(id)), id)), g.If(v.account() == "", html.Code(g.Text(id))))
+		return html.Li(g.If(v.account() != "", link(v.link("/deliveries/"+seg(id)), id)), g.If(v.account() == "", code(id)))
 	})), g.If(len(l.Missing) > len(shown), html.P(g.Text("And "+number(len(l.Missing)-len(shown))+" more: GET /v1/ledger names them."))))
 }
 
@@ -99,15 +95,4 @@ func (l ledger) states(v *visit) g.Node {
 		}
 		return html.Li(html.Class("card"), html.Div(html.Class("figure"), n), badge(string(s)))
 	}))
-}
-
-// writeJobCommand writes a job that has ended, for a shell.
-func writeJobCommand(v *visit) string {
-	record, _ := json.Marshal(struct { // strings alone cannot fail
-		Account string `json:"account"`
-		Kind    string `json:"kind"`
-		Status  string `json:"status"`
-	}{v.account(), "async", "success"})
-	address := strings.TrimRight(cmp.Or(v.d.PublicURL, "http://"+v.r.Host), "/") + "/v1/jobs/first-job"
-	return "curl -X PUT " + quoted(address) + " \\\n  -H 'Authorization: Bearer YOUR-KEY' -H 'Content-Type: application/json' \\\n  -d " + quoted(string(record))
 }

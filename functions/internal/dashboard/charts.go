@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,29 +34,37 @@ type series struct {
 	values []int
 }
 
-// sparkline shows how many there were in each hour, without numbers; the label
-// says what for who does not see it.
-func sparkline(values []int, label string) g.Node {
-	return sparkBars(label, series{"", "c1", values})
-}
-
-// sparkBars is a sparkline of several series, the first at the bottom.
+// sparkBars shows how many of each series there were in every hour, without
+// numbers, the first at the bottom; the label says what for who does not see it.
 func sparkBars(label string, list ...series) g.Node {
 	size := wide(longest(list))
 	return svg(size, label, html.Class("spark"), html.Width("96"), html.Height("24"), rule(size.width, size.height), barPaths(highest(list), list))
 }
 
 // stackedBars shows how many of each series there were in every hour, the first
-// at the bottom. The id is its table's.
-func stackedBars(id, label string, hours []string, list []series) g.Node {
-	size, top := wide(len(hours)), niceTop(highest(list))
+// at the bottom, and over them as a line what is no part of them. The id is its
+// table's.
+func stackedBars(id, label string, hours []string, list []series, over series) g.Node {
+	size, top := wide(len(hours)), niceTop(max(highest(list), highest([]series{over})))
+	all := append(slices.Clone(list), over)
 	return html.Figure(html.Class("chart"),
 		html.FigCaption(html.Class("key"), g.Map(list, func(s series) g.Node {
 			return html.Span(html.I(html.Class(s.class)), g.Text(s.name))
-		})),
-		plot([]string{number(top), number(top / 2), "0"}, hours, svg(size, label, grid(size, 2), barPaths(top, list), hovers(hours, list))),
-		behind(id, label, hours, list),
+		}), html.Span(lineKey(""), g.Text(over.name))),
+		plot([]string{number(top), number(top / 2), "0"}, hours, svg(size, label, grid(size, 2), barPaths(top, list), line("", stairs(top, over.values)), hovers(hours, all))),
+		behind(id, label, hours, all),
 	)
+}
+
+// stairs draws the hours in which there was something as level lines.
+func stairs(top int, values []int) string {
+	var d course
+	for i, n := range values {
+		if n > 0 {
+			d = d.to("M", i*hourWidth).to(" ", level(top, n)).to("H", (i+1)*hourWidth)
+		}
+	}
+	return string(d)
 }
 
 // svg is a drawing that is one picture for who does not see it.

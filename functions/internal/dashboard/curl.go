@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/jobhook/jobhook/shared/webhook"
 )
@@ -51,7 +52,7 @@ func (r sentRequest) curl() string {
 		args = append(args, "-H "+quoted(line))
 	}
 	before := ""
-	if body, binary := r.Body, r.BodyBase64 != ""; binary || strings.ContainsRune(body, 0) { // no argument holds a zero byte
+	if body, binary := r.Body, r.BodyBase64 != ""; binary || strings.ContainsFunc(body, unpasted) {
 		if !binary {
 			r.BodyBase64 = base64.StdEncoding.EncodeToString([]byte(body))
 		}
@@ -62,6 +63,12 @@ func (r sentRequest) curl() string {
 	}
 	return before + strings.Join(append(args, "--url "+quoted(r.URL)), " \\\n  ")
 }
+
+// unpasted tells the characters that do not come through as they are when a
+// command is copied from a page and pasted into a terminal: a page has no zero
+// byte and no carriage return, and a terminal acts on the others, such as DEL,
+// which takes back the quote before it.
+func unpasted(r rune) bool { return unicode.IsControl(r) && r != '\n' }
 
 // quoted makes one argument of s, whatever it holds, for a POSIX shell.
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

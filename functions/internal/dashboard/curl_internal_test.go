@@ -26,7 +26,7 @@ func shellRuns(t *testing.T, command string) (args []string, input string) {
 }
 
 func TestTheCurlCommandSendsTheRequestWhateverItHolds(t *testing.T) {
-	evil := "it's \"$(touch /tmp/x)\" `id` \\ ! \n\r\n; rm -rf / #*?[a]{b}"
+	evil := "it's \"$(touch /tmp/x)\" `id` \\ ! \n\n; rm -rf / #*?[a]{b}"
 	for _, tt := range []struct {
 		name  string
 		in    sentRequest
@@ -41,6 +41,7 @@ func TestTheCurlCommandSendsTheRequestWhateverItHolds(t *testing.T) {
 			[]string{"-H", "A: " + evil, "--data-raw", evil, "--url", "https://x.example/" + evil}, ""},
 		{"a body like a file's name", sentRequest{Body: "@/etc/passwd"}, []string{"--data-raw", "@/etc/passwd", "--url", ""}, ""},
 		{"bytes", sentRequest{BodyBase64: base64.StdEncoding.EncodeToString([]byte{0xff, 0, '\n'})}, []string{"--data-binary", "@-", "--url", ""}, "\xff\x00\n"},
+		{"what a terminal acts on when it is pasted", sentRequest{Body: "a\x7f\x7f'\x1b[201~\n\rb\u009b"}, []string{"--data-binary", "@-", "--url", ""}, "a\x7f\x7f'\x1b[201~\n\rb\u009b"},
 		{"a zero byte in text", sentRequest{Body: "a\x00'b"}, []string{"--data-binary", "@-", "--url", ""}, "a\x00'b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

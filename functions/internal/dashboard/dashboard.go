@@ -7,12 +7,18 @@ package dashboard
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
+	g "maragu.dev/gomponents"
+	"maragu.dev/gomponents/html"
 )
 
 // Config is what the dashboard needs.
@@ -29,6 +35,8 @@ type Dashboard struct {
 	Config
 	mux     *http.ServeMux
 	handler http.Handler // mux behind compression and the check of origins
+	policy  string       // of what pages may load
+	script  string       // the address of the script
 }
 
 // New returns the dashboard.
@@ -39,7 +47,8 @@ func New(c Config) *Dashboard {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	d := &Dashboard{Config: c, mux: http.NewServeMux()}
+	d := &Dashboard{Config: c, mux: http.NewServeMux(), policy: policy(), script: scriptPath()}
+	d.mux.HandleFunc("GET "+nowhere, d.nothingHere)
 	d.addAssets()
 	d.addSessions()
 	d.addHelp()
@@ -53,17 +62,68 @@ func New(c Config) *Dashboard {
 	d.addOperator()
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(d.refuseOrigin))
-	d.handler = gzhttp.GzipHandler(origins.Handler(d.mux))
+	d.handler = gzhttp.GzipHandler(d.recovered(origins.Handler(d.readable(d.mux))))
 	return d
 }
 
 // ServeHTTP answers with a page.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.handler.ServeHTTP(w, r) }
 
-// Serves tells whether a request is for the dashboard.
+// nowhere is the pattern of what is no page.
+const nowhere = "/"
+
+// Serves tells whether a request is for the dashboard. One that is for nobody is,
+// where a reader waits for a page.
 func (d *Dashboard) Serves(r *http.Request) bool {
 	_, pattern := d.mux.Handler(r)
-	return pattern != ""
+	return pattern != "" && (pattern != "GET "+nowhere || isForReaders(r))
+}
+
+// isForReaders tells whether a browser has been led to an address by somebody,
+// and not by a program of the API's.
+func isForReaders(r *http.Request) bool {
+	for _, of := range []string{"/v1/", "/d/", "/problems", "/docs", "/openapi.json", "/healthz"} {
+		if strings.HasPrefix(r.URL.Path, of) {
+			return false
+		}
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// nothingHere answers an address that is no page. That of a form, which stays
+// behind when it was refused, leads to the page that has it.
+func (d *Dashboard) nothingHere(w http.ResponseWriter, r *http.Request) {
+	form := *r
+	form.Method = http.MethodPost
+	if _, pattern := d.mux.Handler(&form); pattern != "" {
+		target := url.URL{Path: path.Dir(r.URL.Path), RawQuery: r.URL.RawQuery}
+		redirect(w, r, target.String())
+		return
+	}
+	d.signedOutOrIn(func(*visit) (page, error) {
+		return page{}, &problem{Status: http.StatusNotFound, Detail: "There is no page of that address."}
+	})(w, r)
+}
+
+// recovered answers a request whose page panicked. The dashboard shares its
+// process with what delivers.
+func (d *Dashboard) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			d.Log.ErrorContext(r.Context(), "page.panicked", "path", r.URL.Path, "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			d.write(w, &visit{d: d, r: r}, page{title: "Something went wrong on our side", status: http.StatusInternalServerError, body: problemBox(broken())})
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// broken is what nobody can help but us.
+func broken() *problem {
+	return &problem{Status: http.StatusInternalServerError, Title: "Something went wrong on our side", Detail: "Try again. If it stays so, tell your platform the time and this page's address."}
 }
 
 // show serves a page to whoever has signed in.
@@ -79,13 +139,51 @@ func (d *Dashboard) do(path string, f func(*visit) (page, error)) {
 // maxForm bounds what a form may send, in bytes.
 const maxForm = 256 << 10
 
+// readable reads the form that was sent, and refuses one that is too long or
+// broken: its fields would be missing, which may mean something else.
+func (d *Dashboard) readable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			if err := readForm(r); err != nil {
+				d.refuseForm(w, r, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func readForm(r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	if err := r.ParseMultipartForm(maxForm); !errors.Is(err, http.ErrNotMultipart) {
+		return err
+	}
+	return nil
+}
+
+// refuseForm answers a form that cannot be read.
+func (d *Dashboard) refuseForm(w http.ResponseWriter, r *http.Request, err error) {
+	p := &problem{Status: http.StatusBadRequest, Title: "This form cannot be read", Detail: "Nothing was done. Go back, load the page anew, and send its form again."}
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		p = &problem{Status: http.StatusRequestEntityTooLarge, Title: "This form is too long", Detail: "Nothing was done. A form may have 256 KiB. Go back and write less."}
+	}
+	d.write(w, &visit{d: d, r: r}, page{title: p.Title, status: p.Status, body: problemBox(p)})
+}
+
 // signedIn asks who has no session to sign in, and shows what f returns.
 func (d *Dashboard) signedIn(f func(*visit) (page, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		v := &visit{d: d, r: r, key: sessionKey(r)}
+		v := &visit{d: d, r: r, key: d.sessionKey(r)}
 		if err := v.begin(); err != nil {
 			d.fail(w, v, err)
+			return
+		}
+		if r.Method == http.MethodGet && r.URL.Query().Has(welcome) {
+			redirect(w, r, v.without(welcome))
 			return
 		}
 		p, err := f(v)
@@ -101,7 +199,7 @@ func (d *Dashboard) signedIn(f func(*visit) (page, error)) http.HandlerFunc {
 // has a session.
 func (d *Dashboard) signedOutOrIn(f func(*visit) (page, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{d: d, r: r, key: sessionKey(r)}
+		v := &visit{d: d, r: r, key: d.sessionKey(r)}
 		if v.begin() != nil {
 			v.who = who{}
 		}
@@ -120,26 +218,39 @@ func (d *Dashboard) fail(w http.ResponseWriter, v *visit, err error) {
 	var p *problem
 	if !errors.As(err, &p) {
 		d.Log.ErrorContext(v.r.Context(), "page.failed", "path", v.r.URL.Path, "error", err)
-		p = &problem{Status: http.StatusInternalServerError, Title: "Something went wrong on our side", Detail: "Try again. If it stays so, tell your platform the time and this page's address."}
+		p = broken()
 	}
 	if p.Status == http.StatusUnauthorized {
 		d.askIn(w, v.r)
 		return
 	}
 	title := cmp.Or(map[int]string{http.StatusNotFound: "Nothing here", http.StatusForbidden: "Not for this session"}[p.Status], p.Title)
-	d.write(w, v, page{title: title, status: p.Status, body: problemBox(p)})
+	d.write(w, v, page{title: title, status: p.Status, body: g.Group{problemBox(p), html.P(link(v.link("/"), "To the overview"))}})
 }
 
-// askIn sends the browser to the sign-in page, and from there back.
+// welcome is in the address of the first page after a sign-in.
+const welcome = "welcome"
+
+// askIn sends the browser to the sign-in page, and from there back: to the page,
+// or to that of the form that was sent. One that was signed in a moment ago, and
+// shows no cookie, keeps none.
 func (d *Dashboard) askIn(w http.ResponseWriter, r *http.Request) {
-	target := url.URL{Path: "/sign-in"}
-	if r.Method == http.MethodGet && r.URL.Path != "/" {
-		target.RawQuery = url.Values{"next": {r.URL.RequestURI()}}.Encode()
+	back := *r.URL
+	if from, err := url.Parse(r.Referer()); r.Method != http.MethodGet && err == nil && from.Host == r.Host {
+		back = *from
 	}
-	if r.URL.Query().Has("welcome") { // it was signed in a moment ago
-		target.RawQuery = "no-cookie"
+	q := back.Query()
+	signed := q.Has(welcome)
+	q.Del(welcome)
+	back.RawQuery = q.Encode()
+	ask := url.Values{}
+	if next := back.RequestURI(); next != "/" && (r.Method == http.MethodGet || r.Referer() != "") {
+		ask.Set("next", localPath(next))
 	}
-	redirect(w, r, target.String())
+	if signed && d.sessionKey(r) == "" {
+		ask.Set("no-cookie", "")
+	}
+	redirect(w, r, (&url.URL{Path: "/sign-in", RawQuery: ask.Encode()}).String())
 }
 
 // refuseOrigin answers a form that another site has sent.

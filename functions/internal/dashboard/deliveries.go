@@ -42,10 +42,21 @@ type list[T any] struct {
 const pageSize = "50"
 
 func (d *Dashboard) addDeliveries() {
-	d.show("/deliveries", deliveriesPage)
-	d.show("/deliveries/{id}", deliveryPage)
+	d.show("/deliveries", ofAnAccount(deliveriesPage))
+	d.show("/deliveries/{id}", ofAnAccount(deliveryPage))
+	d.show("/deliveries/{id}/request", ofAnAccount(requestPage))
 	d.do("/deliveries/{id}/resend", resendDelivery)
+	d.back("/deliveries/{id}/resend", func(v *visit) string { return v.link(deliveryPath(v.r.PathValue("id"))) })
 }
+
+// back leads who opens the address that a form has left in the browser to the
+// page that the form stands on.
+func (d *Dashboard) back(path string, to func(*visit) string) {
+	d.show(path, func(v *visit) (page, error) { return page{next: to(v)}, nil })
+}
+
+// deliveryPath is the path of a delivery's page, and below /v1 of what it shows.
+func deliveryPath(id string) string { return "/deliveries/" + seg(id) }
 
 func deliveriesPage(v *visit) (page, error) {
 	chosen := selectionOf(v.param)
@@ -56,8 +67,9 @@ func deliveriesPage(v *visit) (page, error) {
 	var found list[delivery]
 	err = v.get("/v1/deliveries", v.query(chosen.pairs("limit", pageSize, "after", v.param("after"))...), &found)
 	p := page{title: "Deliveries", in: "/deliveries"}
-	if refused := v.refusal(err); refused != nil {
-		p.status, p.body = refused.Status, g.Group{problemBox(refused.titled("The list cannot be filtered like this")), deliveryFilters(v, chosen, endpoints)}
+	if refused := refusalOf(err); refused != nil {
+		refused = refused.titled("The list cannot be filtered like this").named(filterLabels())
+		p.title, p.status, p.body = refusedTitle(p.title), refused.Status, g.Group{problemBox(refused), deliveryFilters(v, chosen, endpoints)}
 		return p, nil
 	}
 	p.live, p.body = v.param("after") == "", g.Group{
@@ -97,10 +109,23 @@ func noDeliveries(v *visit, chosen selection, next string, hasEndpoint bool) g.N
 
 // deliveryTable lists deliveries, or shows what empty says.
 func deliveryTable(v *visit, list []delivery, empty g.Node) g.Node {
-	return table("Deliveries", []string{"State", "Event", "Job", "To", "Last answer", "Attempts", "Created"}, g.Map(list, func(d delivery) g.Node {
-		return row(badge(d.State), link(v.link("/deliveries/"+seg(d.ID)), d.EventType), jobLink(v, d.Kind, d.JobID), targetURL(d.URL),
-			g.Text(answered(d.LastStatus, d.LastFailure)), g.Textf("%d", d.AttemptCount), when(d.CreatedAt))
+	return table("Deliveries", []string{"State", "Event", "Created", "Job", "Last answer", "Attempts", "To"}, g.Map(list, func(d delivery) g.Node {
+		return row(badge(d.State), deliveryLink(v, d), when(d.CreatedAt), idCell(d.JobID, jobLink(v, d.Kind, d.JobID)),
+			text(answered(d.LastStatus, d.LastFailure)), g.Text(number(d.AttemptCount)), targetURL(d.URL))
 	}), empty)
+}
+
+// deliveryLink leads to a delivery. Who hears the link alone, without the row
+// that it stands in, is told which it is.
+func deliveryLink(v *visit, d delivery) g.Node {
+	name := d.EventType
+	if d.JobID != "" {
+		name += " of " + d.JobID
+	}
+	if d.URL != "" {
+		name += " to " + d.URL
+	}
+	return html.A(html.Href(v.link(deliveryPath(d.ID))), html.Aria("label", visible(name)), text(d.EventType))
 }
 
 // targetURL is a cell that shows a URL, "-" where there is none. It breaks
@@ -109,7 +134,7 @@ func targetURL(s string) g.Node {
 	if s == "" {
 		return g.Text("-")
 	}
-	return html.Code(html.Class("wide"), g.Text(s))
+	return html.Div(html.Class("wide"), code(s))
 }
 
 // jobLink leads to a job; "-" where no job is behind it.

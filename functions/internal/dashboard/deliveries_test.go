@@ -89,7 +89,7 @@ func TestDeliveriesAreListedWithTheirLastAnswerInWords(t *testing.T) {
 	})
 	stranger := s.putDelivery("other", nil)
 	got := s.signIn(s.acme).open("/deliveries")
-	got.wants(t, "delivered", "https://receiver.example/hook 200 1", "exhausted", "503", "timeout", "no address", dns.JobID, "declined job.finished", "- - 0")
+	got.wants(t, "delivered", "200 1 https://receiver.example/hook", "exhausted", "503", "timeout", "no address", dns.JobID, "declined job.finished", "- 0 -")
 	got.lacks(t, stranger.JobID, "Clear the filters")
 	got.holds(t, `href="/deliveries/`+dns.ID+`"`, `href="/job?id=job%2F`, `data-live`, `data-part`)
 }
@@ -142,16 +142,16 @@ func TestAFilterThatIsRefusedIsSaidWithTheForm(t *testing.T) {
 	s := newSite(t)
 	b := s.signIn(s.acme)
 	for _, tt := range []struct{ query, want string }{
-		{"state=asleep", "state : the value cannot stand here"},
-		{"since=yesterday", "since : "},
-		{"since=2026-03-01T12:00&until=2026-03-01T11:00", "until : it is not after since"},
+		{"state=asleep", "State : the value cannot stand here"},
+		{"since=yesterday", "Since (UTC) : "},
+		{"since=2026-03-01T12:00&until=2026-03-01T11:00", "Before (UTC) : it is not after since"},
 		{"after=dlv_x", "after : it is no cursor"},
 	} {
 		got := b.get("/deliveries?" + tt.query)
 		if got.status != http.StatusUnprocessableEntity {
 			t.Errorf("%s: got %d, want 422", tt.query, got.status)
 		}
-		got.wants(t, "The list cannot be filtered like this", tt.want, "Before (UTC)")
+		got.wants(t, "Refused: Deliveries", "The list cannot be filtered like this", tt.want, "Before (UTC)")
 	}
 }
 
@@ -228,7 +228,18 @@ func TestAPlatformLooksAtTheDeliveriesOfAnAccount(t *testing.T) {
 	b := s.signIn(s.platform)
 	got := b.open("/deliveries?account=acme")
 	got.holds(t, `href="/deliveries/`+d.ID+`?account=acme"`, `<input type="hidden" name="account" value="acme">`)
-	if got := b.get("/deliveries"); got.status != http.StatusUnprocessableEntity {
-		t.Errorf("without an account: got %d, want 422", got.status)
+	for _, target := range []string{"/deliveries", "/deliveries/" + d.ID, "/resends", "/resends/new", "/resends/rsd_1", "/endpoints", "/endpoints/new", "/settings"} {
+		if got := b.get(target); got.location() != "/accounts" {
+			t.Errorf("%s without an account: got %d to %q, want /accounts", target, got.status, got.location())
+		}
 	}
+}
+
+func TestALinkToADeliverySaysWhichItIs(t *testing.T) {
+	s := newSite(t)
+	d := s.putDelivery("acme", nil)
+	nobodys := s.putDelivery("acme", func(d *webhook.Delivery) { d.Target = webhook.Target{} })
+	s.signIn(s.acme).open("/deliveries").holds(t,
+		`<a href="/deliveries/`+d.ID+`" aria-label="job.finished of `+d.JobID+` to https://receiver.example/hook">job.finished</a>`,
+		`aria-label="job.finished of `+nobodys.JobID+`">`)
 }

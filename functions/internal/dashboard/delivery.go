@@ -6,9 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -28,46 +28,71 @@ type deliveryDetail struct {
 
 func deliveryPage(v *visit) (page, error) { return showDelivery(v, nil) }
 
-// resendDelivery sends a delivery once more. Why it cannot be is said on its page.
+// resendDelivery sends a delivery once more, unless that has been done since its
+// page was shown. Why it cannot be is said on its page.
 func resendDelivery(v *visit) (page, error) {
-	id := v.r.PathValue("id")
-	err := v.post("/v1/deliveries/"+seg(id)+":resend", v.query(), nil, nil)
-	var p *problem
-	if errors.As(err, &p) && p.Status == http.StatusConflict {
+	path, seen := deliveryPath(v.r.PathValue("id")), v.form("generation")
+	var d delivery
+	if err := v.get("/v1"+path, v.query(), &d); err != nil {
+		return page{}, err
+	}
+	next := page{next: v.link(path, "said", "resent")}
+	if seen != "" && seen != strconv.Itoa(d.Generation) {
+		if !webhook.State(d.State).Final() { // somebody has pressed the button twice
+			return next, nil
+		}
+		return showDelivery(v, &problem{Status: http.StatusConflict, Title: "It was not sent again",
+			Detail: "It has been sent again since you opened this page; what came of that is below. Press Resend to send it once more."})
+	}
+	once := ""
+	if seen != "" {
+		once = "generation " + seen
+	}
+	_, err := v.send(apiCall{key: v.key, method: http.MethodPost, path: "/v1" + path + ":resend", query: v.query(), once: once})
+	if p := refusalOf(err); p != nil && p.Status == http.StatusConflict {
 		p.Title = "It was not sent again"
 		return showDelivery(v, p)
 	}
-	return page{next: v.link("/deliveries/"+seg(id), "said", "resent")}, err
+	return next, err
 }
 
 // showDelivery shows a delivery, below what was refused just now, if anything was.
 func showDelivery(v *visit, refused *problem) (page, error) {
-	id := v.r.PathValue("id")
+	path := deliveryPath(v.r.PathValue("id"))
 	var d deliveryDetail
-	if err := v.get("/v1/deliveries/"+seg(id), v.query(), &d); err != nil {
+	if err := v.get("/v1"+path, v.query(), &d); err != nil {
 		return page{}, err
 	}
 	decision, err := decisionOn(v, d.delivery)
 	if err != nil {
 		return page{}, err
 	}
-	request, err := requestSection(v, d.delivery)
+	request, none, err := requestOf(v, path)
 	if err != nil {
 		return page{}, err
 	}
-	p := page{title: "Delivery of " + d.EventType, in: "/deliveries", live: !webhook.State(d.State).Final(), body: g.Group{
+	p := page{title: "Delivery of " + visible(d.EventType), in: "/deliveries", live: !webhook.State(d.State).Final(), body: g.Group{
 		problemBox(refused),
+		live("resend", resendButton(v, d.delivery)),
 		live("state", stateOf(d.delivery, decision)),
-		html.Div(html.Class("actions"), v.act("Resend", "", "/deliveries/"+seg(id)+"/resend"),
-			html.Span(html.Class("soft"), g.Text("sends the same event once more, with the same webhook-id and all its attempts."))),
 		section("What it is", originOf(v, d.delivery)),
-		live("attempts", attemptsSection(v, d)),
-		request,
+		bodySection(request, none),
+		live("attempts", attemptsSection(v, d, request)),
 	}}
 	if refused != nil {
-		p.status = refused.Status
+		p.title, p.status = refusedTitle(p.title), refused.Status
 	}
 	return p, nil
+}
+
+// resendButton is the form that sends a delivery once more. It names the
+// generation that is shown, so that who presses twice sends once.
+func resendButton(v *visit, d delivery) g.Node {
+	path := deliveryPath(d.ID)
+	return html.Div(html.Class("actions"),
+		html.Form(html.Method("post"), html.Action(v.link(path+"/resend")), html.Class("act"), hiddenField("generation", strconv.Itoa(d.Generation)), submit("Resend")),
+		html.A(html.Class("button quiet"), html.Href(v.link(path+"/request")), g.Text("The request, and as curl")),
+		html.Span(html.Class("soft"), g.Text("Resend sends the same event once more, with the same webhook-id and its whole retry schedule.")))
 }
 
 // decisionOn is what the API says has become of a delivery, and why.
@@ -124,7 +149,7 @@ func sentenceTimes(s string) g.Node {
 			list = append(list, when(stamp), g.Text(w[len(stamp):]))
 			continue
 		}
-		list = append(list, g.Text(w))
+		list = append(list, text(w))
 	}
 	return list
 }
@@ -138,7 +163,7 @@ func lastAnswer(d delivery, met failure) g.Node {
 	if met.means != "" {
 		said += ": " + met.means
 	}
-	return g.Text(said)
+	return text(said)
 }
 
 // attemptsMade counts the attempts of the present sending.
@@ -146,14 +171,7 @@ func attemptsMade(d delivery) string {
 	if d.Generation == 1 {
 		return number(d.AttemptCount)
 	}
-	return fmt.Sprintf("%s since it was resent, which it was %s", number(d.AttemptCount), timesOver(d.Generation-1))
-}
-
-func timesOver(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return number(n) + " times"
+	return fmt.Sprintf("%s since it was resent, which it was %s", number(d.AttemptCount), times(d.Generation-1))
 }
 
 // optionalTime is a fact's value, nil when there is none.
@@ -168,12 +186,12 @@ func optionalTime(stamp string) g.Node {
 func originOf(v *visit, d delivery) g.Node {
 	var endpoint, job g.Node
 	if d.Endpoint != "" {
-		endpoint = link(v.link("/endpoints/"+seg(d.Endpoint)), d.Endpoint)
+		endpoint = link(v.link(endpointPath(d.Endpoint)), d.Endpoint)
 	} else if d.URL != "" {
 		endpoint = g.Text("none: the job itself names the URL")
 	}
 	if d.JobID != "" {
-		job = g.Group{jobLink(v, d.Kind, d.JobID), g.Textf(" (%s, run %d)", d.Kind, d.Run)}
+		job = g.Group{jobLink(v, d.Kind, d.JobID), text(fmt.Sprintf(" (%s, run %d)", d.Kind, d.Run))}
 	}
 	return html.Div(html.Class("card"), facts(
 		fact{"Event", link(v.link("/events/"+seg(d.EventID)), d.EventType)},
@@ -186,36 +204,6 @@ func originOf(v *visit, d delivery) g.Node {
 		fact{"Created", when(d.CreatedAt)},
 		fact{"Kept until", optionalTime(d.ExpiresAt)},
 	))
-}
-
-// requestSection shows the request as it would be sent now, or why there is none.
-func requestSection(v *visit, d delivery) (g.Node, error) {
-	var r sentRequest
-	err := v.get("/v1/deliveries/"+seg(d.ID)+"/request", v.query(), &r)
-	var p *problem
-	if errors.As(err, &p) && p.Status == http.StatusConflict {
-		return section("The request", html.P(g.Text("There is none: "+p.Detail),
-			g.Map(p.Errors, func(e fieldProblem) g.Node { return g.Text(" " + sentence(e.Problem) + " " + sentence(e.Cure)) }))), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return section("The request",
-		html.P(g.Text("As it would be sent now, to "), html.Code(g.Text(r.URL)), g.Text(". Headers of the endpoint's own are masked.")),
-		html.Details(html.ID("request-headers"), html.Summary(g.Text("Headers")), long("Headers of the request", strings.Join(r.lines(), "\n"))),
-		html.Details(html.ID("request-body"), g.Attr("open"), html.Summary(g.Text("Body")), bodyText("Body of the request", r.Body, r.BodyBase64)),
-		html.Details(html.ID("request-curl"), html.Summary(g.Text("As a curl command")),
-			html.P(html.Class("soft"), signature(r), g.Text(" Write the values of masked headers yourself.")),
-			copyable("curl", "The request as a curl command", r.curl())),
-	), nil
-}
-
-// signature says how long the request can be used.
-func signature(r sentRequest) g.Node {
-	if !r.signed() {
-		return g.Text("It is not signed, as its target has no secret.")
-	}
-	return g.Group{g.Text("Signed at "), when(r.SignedAt), g.Text(": receivers refuse a signature that is older than five minutes, so load this page anew for a new one.")}
 }
 
 // sentence makes a sentence of a part of one.
@@ -258,18 +246,24 @@ func onlyFirst(size int) string {
 	return fmt.Sprintf("; the first %d are", shownBinary)
 }
 
-// visible shows control characters, which browsers would swallow, by the
-// pictures that Unicode has for them.
+// visible shows the characters that browsers would swallow: ASCII's by the
+// pictures that Unicode has for them, and others by their numbers, such as those
+// that turn the order of what follows.
 func visible(s string) string {
-	return strings.Map(func(r rune) rune {
+	var b strings.Builder
+	for _, r := range strings.ReplaceAll(s, "\r\n", "\n") {
 		switch {
 		case r == '\n' || r == '\t':
-			return r
+			b.WriteRune(r)
 		case r < ' ':
-			return '\u2400' + r
+			b.WriteRune('\u2400' + r)
 		case r == 0x7f:
-			return '\u2421'
+			b.WriteRune('\u2421')
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || strings.ContainsRune("\u200b\u2028\u2029\ufeff", r):
+			fmt.Fprintf(&b, "[U+%04X]", r)
+		default:
+			b.WriteRune(r)
 		}
-		return r
-	}, strings.ReplaceAll(s, "\r\n", "\n"))
+	}
+	return b.String()
 }

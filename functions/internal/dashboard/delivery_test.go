@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -66,10 +67,10 @@ func TestEachStateSaysWhatToDo(t *testing.T) {
 		{webhook.StateHeld, "paused: by its owner", []string{"the endpoint is paused", "It is sent when the endpoint is resumed.", "Nothing is lost"}},
 		{webhook.StateExhausted, "connect: connection refused", []string{"All its attempts failed", "Mend the receiver"}},
 		{webhook.StateDead, "the receiver answered 410", []string{"not tried again", "then resend it"}},
-		{webhook.StateDeclined, "no target: nobody asked", []string{"no target: nobody asked", "It was never sent"}},
-		{webhook.StateSuperseded, "a newer progress event", []string{"superseded"}},
-		{webhook.StateQueued, "", []string{"its attempt is due"}},
-		{webhook.StateDelivered, "", []string{"It was delivered at", "Nothing."}},
+		{webhook.StateDeclined, "no target: nobody asked", []string{"no target: nobody asked", "It was never sent", "change what the reason names, then resend it"}},
+		{webhook.StateSuperseded, "a newer progress event", []string{"A newer progress event of the same job made it pointless.", "Nothing. It can be resent."}},
+		{webhook.StateQueued, "", []string{"its attempt is due", "Nothing: it is a matter of moments."}},
+		{webhook.StateDelivered, "", []string{"It was delivered at", "The receiver took it.", "What to do Nothing."}},
 	} {
 		t.Run(string(tt.state), func(t *testing.T) {
 			d := s.putDelivery("acme", func(d *webhook.Delivery) { d.State, d.Reason = tt.state, tt.reason })
@@ -94,8 +95,8 @@ func TestAttemptsAreShownNewestFirst(t *testing.T) {
 	)
 	got := s.signIn(s.acme).open("/deliveries/" + d.ID)
 	got.wants(t,
-		": 200 OK", "Of resend 2", "Empty.", "Of a success no headers",
-		": no connection: connection refused (ECONNREFUSED)", "Nothing took the connection.", "another attempt had decided already",
+		": 200 OK", "Sent as resend 2", "State after it delivered", "Empty.", "Of a success no headers",
+		": no connection: connection refused (ECONNREFUSED)", "Nothing took the connection. What to do See that the receiver runs", "another attempt had decided already",
 		": 500 Internal Server Error", "Binary, 3 bytes.", "ff fe 4a", "on a connection that was open already",
 		": 503 Service Unavailable", "to wait 90 s", "X-Why: busy", `"try": "<b>later</b>"`,
 		"60 ms in all: DNS 1.5 ms connect 3.0 ms TLS 12 ms first byte 40 ms rest 3.5 ms",
@@ -177,7 +178,9 @@ func TestManyAttemptsAreShownOnDemand(t *testing.T) {
 func TestTheRequestIsShownWithItsCurlCommand(t *testing.T) {
 	s := newSite(t)
 	d := s.putDelivery("acme", nil)
-	got := s.signIn(s.acme).open("/deliveries/" + d.ID)
+	b := s.signIn(s.acme)
+	b.open("/deliveries/"+d.ID).holds(t, `href="/deliveries/`+d.ID+`/request"`, "The request, and as curl")
+	got := b.open("/deliveries/" + d.ID + "/request")
 	got.wants(t, "As it would be sent now, to https://receiver.example/hook", "Content-Type: application/json", `"type": "job.finished"`,
 		"curl --globoff", "-H 'Content-Type: application/json'", `--data-raw '{"type":"job.finished",`, "It is not signed", "--url 'https://receiver.example/hook'", "Copy")
 	if !strings.Contains(got.body, `data-copy="curl"`) {
@@ -191,7 +194,7 @@ func TestTheRequestOfASignedDeliverySaysHowLongItsSignatureHolds(t *testing.T) {
 	_, rest, _ := strings.Cut(made.body, `"id":"`)
 	id, _, _ := strings.Cut(rest, `"`)
 	d := s.putDelivery("acme", func(d *webhook.Delivery) { d.Target.Endpoint = id })
-	got := s.signIn(s.acme).open("/deliveries/" + d.ID)
+	got := s.signIn(s.acme).open("/deliveries/" + d.ID + "/request")
 	got.wants(t, "Signed at 2026-03-01 12:00:01", "older than five minutes", "-H 'Webhook-Signature: v1,", "X-Token: ****efgh", "-H 'X-Token: ****efgh'")
 	got.lacks(t, "It is not signed", "0123456789")
 }
@@ -203,12 +206,13 @@ func TestADeliveryWithNowhereToGoHasNoRequest(t *testing.T) {
 		d.Target, d.Reason = webhook.Target{}, "no target: nobody asked"
 	})
 	b := s.signIn(s.acme)
-	b.open("/deliveries/"+d.ID).wants(t, "There is none: There is nowhere to send it.", "No target: nobody asked.", "Give the account a webhook_url", "Attempts None was made.")
+	b.open("/deliveries/"+d.ID).wants(t, "There is none: There is nowhere to send it.", "Reason: no target: nobody asked.", "Give the account a webhook_url", "Attempts None was made.")
+	b.open("/deliveries/"+d.ID+"/request").wants(t, "There is none: There is nowhere to send it.", "Back to the delivery")
 	got := b.post("/deliveries/" + d.ID + "/resend")
 	if got.status != http.StatusConflict {
 		t.Errorf("resend: got %d, want 409", got.status)
 	}
-	got.wants(t, "It was not sent again : There is nowhere to send it.", "give the account a webhook_url", "Delivery of job.finished")
+	got.wants(t, "Refused: Delivery of job.finished", "It was not sent again : There is nowhere to send it.", "give the account a webhook_url", "Delivery of job.finished")
 	if row, err := s.store.Delivery(t.Context(), d.Ref()); err != nil || row.Generation != 1 || len(s.bells.rung) != 0 {
 		t.Errorf("generation %d, %d rung, %v: want 1 and none", row.Generation, len(s.bells.rung), err)
 	}
@@ -232,6 +236,107 @@ func TestAResendGoesOutOnceMore(t *testing.T) {
 		t.Errorf("while it is queued: got %d, want 409", again.status)
 	}
 	again.wants(t, "It was not sent again : An attempt is queued or being made")
+}
+
+func TestWhoPressesResendTwiceSendsOnce(t *testing.T) {
+	s := newSite(t)
+	d := s.putDelivery("acme", as(webhook.StateExhausted, 500, ""))
+	b := s.signIn(s.acme)
+	form := b.open("/deliveries/"+d.ID).fields(t, "/deliveries/"+d.ID+"/resend")
+	for range 2 {
+		if got := b.post("/deliveries/"+d.ID+"/resend", form...); got.location() != "/deliveries/"+d.ID+"?said=resent" {
+			t.Errorf("got %d %s", got.status, got.text())
+		}
+	}
+	row, err := s.store.Delivery(t.Context(), d.Ref())
+	if err != nil || row.Generation != 2 || len(s.bells.rung) != 1 {
+		t.Fatalf("generation %d, %d rung, %v: want 2 and 1", row.Generation, len(s.bells.rung), err)
+	}
+	ended := row
+	ended.State = webhook.StateDelivered
+	if err := s.store.Record(t.Context(), row, ended, nil); err != nil {
+		t.Fatal(err)
+	}
+	late := b.post("/deliveries/"+d.ID+"/resend", form...) // from a page that was opened before
+	late.wants(t, "It was not sent again", "It has been sent again since you opened this page")
+	if row, err = s.store.Delivery(t.Context(), d.Ref()); err != nil || late.status != http.StatusConflict || row.Generation != 2 {
+		t.Errorf("got %d, generation %d, %v: want 409 and 2", late.status, row.Generation, err)
+	}
+	if got := b.post("/deliveries/"+d.ID+"/resend", late.fields(t, "/deliveries/"+d.ID+"/resend")...); got.status != http.StatusSeeOther || len(s.bells.rung) != 2 {
+		t.Errorf("from the page as it is: got %d, %d rung, want 303 and 2", got.status, len(s.bells.rung))
+	}
+}
+
+func TestTheAddressOfAResendLeadsBackToTheDelivery(t *testing.T) {
+	s := newSite(t)
+	d := s.putDelivery("acme", as(webhook.StateExhausted, 500, ""))
+	if got := s.signIn(s.acme).get("/deliveries/" + d.ID + "/resend"); got.location() != "/deliveries/"+d.ID || len(s.bells.rung) != 0 {
+		t.Errorf("got %d to %q, %d rung", got.status, got.location(), len(s.bells.rung))
+	}
+}
+
+func TestADeliveryIsNotSentToABrowserThatHasItAlready(t *testing.T) {
+	s := newSite(t)
+	id := s.made(s.acme, `{"url":"https://receiver.example/hook","status":"paused"}`) // which signs
+	d := s.putDelivery("acme", func(d *webhook.Delivery) {
+		as(webhook.StateHeld, 503, "")(d)
+		d.Target.Endpoint, d.Reason = id, "paused: by its owner"
+	})
+	s.attempts(d, webhook.Attempt{Result: webhook.Result{Status: 503, Body: []byte("busy")}})
+	b := s.signIn(s.acme)
+	tag := b.open("/deliveries/" + d.ID).header.Get("ETag")
+	s.now = s.now.Add(90 * time.Second)
+	r := httptest.NewRequest("GET", "/deliveries/"+d.ID, nil)
+	r.Header.Set("If-None-Match", tag)
+	if got := b.do(r); tag == "" || got.status != http.StatusNotModified {
+		t.Errorf("got %d for ETag %q, want 304", got.status, tag)
+	}
+}
+
+func TestEachAttemptShowsItsRequestAsFarAsItIsKnown(t *testing.T) {
+	s := newSite(t)
+	id := s.made(s.acme, `{"url":"https://receiver.example/hook","headers":{"X-Token":"0123456789abcdefgh"}}`)
+	d := s.putDelivery("acme", func(d *webhook.Delivery) {
+		as(webhook.StateExhausted, 503, "")(d)
+		d.Target.Endpoint = id
+	})
+	s.attempts(d, webhook.Attempt{Result: webhook.Result{Failure: webhook.FailureConnect}}, webhook.Attempt{Result: webhook.Result{Failure: webhook.FailureUnsendable}},
+		webhook.Attempt{Result: webhook.Result{Status: 503}})
+	b := s.signIn(s.acme)
+	got := b.open("/deliveries/" + d.ID)
+	last := s.now.Add(-time.Minute).Unix()
+	got.wants(t, "Request It did not get as far as the receiver. POST https://receiver.example/hook", "Webhook-Id: "+d.EventID, fmt.Sprintf("Webhook-Timestamp: %d", last), fmt.Sprintf("Webhook-Timestamp: %d", last-120),
+		"Content-Type: application/json", "X-Token: ****efgh", `"type": "job.finished"`, "A signature is made for each attempt and not kept.")
+	got.lacks(t, "0123456789", "Webhook-Signature", fmt.Sprint(last-60))
+	if n := strings.Count(got.text(), "POST https://receiver.example/hook"); n != 2 {
+		t.Errorf("%d requests are shown, want 2: of one attempt none was made", n)
+	}
+
+	if gone := s.call(s.acme, "DELETE", "/v1/endpoints/"+id, ""); gone.status != http.StatusNoContent {
+		t.Fatalf("delete: got %d %s", gone.status, gone.body)
+	}
+	b.open("/deliveries/"+d.ID).wants(t, "Webhook-Id: "+d.EventID, fmt.Sprintf("Webhook-Timestamp: %d", last), "The body cannot be made any more")
+}
+
+func TestNoButtonMovesWithWhatChanges(t *testing.T) {
+	s := newSite(t)
+	id := s.made(s.acme, `{"url":"https://receiver.example/hook"}`)
+	s.breaks("acme", id)
+	d := s.putDelivery("acme", as(webhook.StateWaiting, 500, ""))
+	r := s.putResend(nil)
+	b := s.signIn(s.acme)
+	for target, parts := range map[string][]string{
+		"/deliveries/" + d.ID: {"state", "attempts"}, "/resends/" + r.ID: {"progress"}, "/resends": {"list"}, "/deliveries": {"list"},
+		"/endpoints": {"list"}, "/endpoints/" + id: {"status", "numbers", "last"},
+	} {
+		page := b.open(target)
+		for _, part := range parts {
+			_, below, found := strings.Cut(page.body, `<div id="`+part+`" data-part>`)
+			if below, _, _ = strings.Cut(below, "</main>"); !found || strings.Contains(below, "<button type=\"submit\"") {
+				t.Errorf("%s: part %s is not there, or has a button in it or below it", target, part)
+			}
+		}
+	}
 }
 
 func TestWhatStrangersWriteIsTextOnADelivery(t *testing.T) {

@@ -12,22 +12,6 @@ import (
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
-// endpointNumbers are the statistics of an endpoint.
-type endpointNumbers struct {
-	Since string `json:"since"`
-	Total struct {
-		Delivered int        `json:"delivered"`
-		Failed    int        `json:"failed"`
-		GivenUp   int        `json:"given_up"`
-		Answer    *latencies `json:"answer_ms"`
-		Lag       *latencies `json:"event_to_delivery_ms"`
-	} `json:"total"`
-	Hours []struct {
-		Delivered int `json:"delivered"`
-		Failed    int `json:"failed"`
-	} `json:"hours"`
-}
-
 // lastDeliveries is how many an endpoint's page shows.
 const lastDeliveries = "10"
 
@@ -40,55 +24,77 @@ func showEndpoint(v *visit, id string, news g.Node, status int) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	var last, held list[delivery]
+	var last list[delivery]
 	if err := v.get("/v1/deliveries", v.query("endpoint", e.ID, "limit", lastDeliveries), &last); err != nil {
 		return page{}, err
 	}
-	if err := v.get("/v1/deliveries", v.query("endpoint", e.ID, "state", string(webhook.StateHeld), "limit", pageSize), &held); err != nil {
+	held, err := heldFor(v, e)
+	if err != nil {
 		return page{}, err
 	}
-	var n endpointNumbers
+	var n statistics
 	if err := v.get("/v1/statistics", v.query("endpoint", e.ID), &n); err != nil {
 		return page{}, err
 	}
-	return page{title: "Endpoint", in: "/endpoints", status: status, live: v.r.Method == http.MethodGet, body: g.Group{
+	title := visible(e.URL)
+	if status != 0 {
+		title = refusedTitle(title)
+	}
+	return page{title: title, in: "/endpoints", status: status, live: v.r.Method == http.MethodGet, body: g.Group{
 		news,
-		live("status", e.standing(v, held)),
-		e.actions(v, etag),
-		live("numbers", n.section()),
+		e.actions(v, etag, n.Since),
+		live("status", e.standing(v, held, n.Total)),
+		live("numbers", daySection(n)),
 		live("last", section("Last deliveries",
 			deliveryTable(v, last.Items, g.Text("None yet. Send a test to see that the receiver answers; a delivery is made when a job ends.")),
 			g.If(last.Next != "", html.P(link(v.link("/deliveries", "endpoint", e.ID), "All deliveries to this endpoint"))))),
-		e.recover(v, n.Since),
 		section("What it is", e.about()),
 		section("How it is called", html.Div(html.Class("card"), policyIn(e.Format, e.Policy, e.Types))),
 	}}, nil
 }
 
+// heldFor is a page of what waits for the endpoint; nil where it is called as
+// ever, as looking for the few that are held for a moment costs much.
+func heldFor(v *visit, e endpoint) (*list[delivery], error) {
+	if e.Status == statusEnabled && e.Health.Circuit.State == circuitClosed && e.Health.PausedUntil == "" {
+		return nil, nil
+	}
+	var held list[delivery]
+	err := v.get("/v1/deliveries", v.query("endpoint", e.ID, "state", string(webhook.StateHeld), "limit", pageSize), &held)
+	return &held, err
+}
+
 // standing says whether the endpoint is called, how it answers, and what to do.
-func (e endpoint) standing(v *visit, held list[delivery]) g.Node {
+func (e endpoint) standing(v *visit, held *list[delivery], day counts) g.Node {
 	h := e.Health
-	return html.Div(html.Class("card"),
+	return section("How it stands", html.Div(html.Class("card"),
 		facts(
-			fact{"URL", code(e.URL)},
-			fact{"Status", explained(e.Status, e.StatusReason)},
-			fact{"Health", g.Group{explained(h.State, h.Reason), g.If(h.Since != "", g.Group{g.Text(" Since "), when(h.Since), g.Text(".")})}},
-			fact{"Circuit", g.Group{explained(h.Circuit.State, ""), g.If(h.Circuit.Until != "", g.Group{g.Text(" It is tried next: "), countdown(h.Circuit.Until)})}},
+			fact{"Status", explained(e.Status, words()[e.Status].means, e.StatusReason)},
+			fact{"Health", g.Group{explained(h.State, e.healthWords(), h.Reason), g.If(h.Since != "", g.Group{g.Text(" Since "), when(h.Since), g.Text(".")})}},
+			fact{"Circuit", g.Group{explained(h.Circuit.State, words()[h.Circuit.State].means, ""), g.If(h.Circuit.Until != "", g.Group{g.Text(" It is tried next: "), countdown(h.Circuit.Until)})}},
 			fact{"Asked to wait until", optionalCountdown(h.PausedUntil, " by Retry-After: it is not called before")},
 			fact{"Slowed down", text(h.slowedWords())},
 			fact{"Will be disabled", optionalCountdown(h.DisabledAt, " if no attempt succeeds until then")},
 			fact{"Held", heldCount(v, e, held)},
-			fact{"What to do", text(e.todo(len(held.Items) > 0))},
-		),
-		g.If(e.resumable(len(held.Items) > 0), html.Div(html.Class("actions"),
-			v.act("Resume and drain", "", endpointPath(e.ID)+"/resume"),
-			html.Span(html.Class("soft"), g.Text("calls it again at once, forgets what is known of its health, and sends what is held, the oldest first.")))),
-	)
+			fact{"What to do", e.todo(day)},
+		)))
 }
 
 // explained shows a state, what it means, and its reason.
-func explained(state, reason string) g.Node {
-	return g.Group{badge(state), g.Text(" " + words()[state].means), g.If(reason != "", g.Text(" Reason: "+reason))}
+func explained(state, means, reason string) g.Node {
+	if reason != "" {
+		means += " Reason: " + strings.TrimRight(reason, ".") + "."
+	}
+	return g.Group{badge(state), g.Text(" "), text(means)}
+}
+
+// healthWords say what the health means. One that is not called is not disabled
+// for what it answered before.
+func (e endpoint) healthWords() string {
+	if e.Status != statusEnabled && e.Health.State == string(webhook.Failing) {
+		return "It was failing when it was last called."
+	}
+	return words()[e.Health.State].means
 }
 
 func optionalCountdown(stamp, means string) g.Node {
@@ -106,48 +112,62 @@ func (h endpointHealth) slowedWords() string {
 }
 
 // heldCount says how many deliveries wait for the endpoint, as far as one look
-// tells.
-func heldCount(v *visit, e endpoint, held list[delivery]) g.Node {
-	if len(held.Items) == 0 && held.Next == "" {
+// tells; nil where nobody has looked.
+func heldCount(v *visit, e endpoint, held *list[delivery]) g.Node {
+	switch {
+	case held == nil:
+		return nil
+	case len(held.Items) == 0 && held.Next == "":
 		return g.Text("nothing")
 	}
-	size := number(len(held.Items))
+	size := deliveries(len(held.Items))
 	if held.Next != "" {
-		size += " or more"
+		size = "at least " + size
 	}
-	return link(v.link("/deliveries", "endpoint", e.ID, "state", string(webhook.StateHeld)), size+" deliveries")
+	return link(v.link("/deliveries", "endpoint", e.ID, "state", string(webhook.StateHeld)), size)
 }
 
 // todo is what to do about the state that most needs it.
-func (e endpoint) todo(holds bool) string {
-	switch {
+func (e endpoint) todo(day counts) g.Node {
+	h := e.Health
+	switch lost, fails := (endpointCounts{Total: day}).need(); {
 	case e.Status != statusEnabled:
-		return words()[e.Status].todo
-	case e.Health.Circuit.State != circuitClosed:
-		return words()[e.Health.Circuit.State].todo
-	case e.Health.State != string(webhook.Healthy):
-		return words()[e.Health.State].todo
-	case e.Health.PausedUntil != "":
-		return "Nothing: it is called again then. Resume it to call it at once."
-	case holds:
-		return "Nothing: what is held is sent, the oldest first, as fast as the endpoint takes it."
+		return g.Text(words()[e.Status].todo)
+	case h.Circuit.State == circuitOpen:
+		return g.Text(words()[h.Circuit.State].todo)
+	case h.State != string(webhook.Healthy):
+		return g.Text(words()[h.State].todo)
+	case fails:
+		return g.Group{lost.why, g.Text(" "), lost.todo}
+	case h.Circuit.State != circuitClosed:
+		return g.Text("Wait for the attempt that tries it. If it fails too, mend the receiver: the attempts of its deliveries say what is wrong.")
+	case h.PausedUntil != "":
+		return g.Text("Wait: it is called again then. Resume it to call it at once.")
+	case h.SlowedTo > 0:
+		return g.Text("Let the receiver take more at a time, or give the endpoint a rate that it keeps up with.")
+	case day.GivenUp > 0:
+		return g.Text("Recover what it missed, if that was not done: the last attempts of some deliveries failed in the last 24 hours.")
+	case day.Delivered == 0:
+		return g.Text("Send a test: nothing was delivered in the last 24 hours, so nobody knows whether it answers.")
 	}
-	return "Nothing."
+	return g.Text("Nothing.")
 }
 
 // resumable tells whether there is anything that Resume would end.
-func (e endpoint) resumable(holds bool) bool {
+func (e endpoint) resumable() bool {
 	h := e.Health
-	return e.Status != statusEnabled || h.Circuit.State != circuitClosed || h.State != string(webhook.Healthy) || h.PausedUntil != "" || h.SlowedTo > 0 || holds
+	return e.Status != statusEnabled || h.Circuit.State != circuitClosed || h.State != string(webhook.Healthy) || h.PausedUntil != "" || h.SlowedTo > 0
 }
 
 // actions are what can be done to the endpoint; what is hard to undo asks again.
-func (e endpoint) actions(v *visit, etag string) g.Node {
+// They stand above all that changes by itself, so that none moves under a pointer.
+func (e endpoint) actions(v *visit, etag, dayAgo string) g.Node {
 	path := endpointPath(e.ID)
 	return html.Section(html.H2(g.Text("What you can do")),
 		html.Div(html.Class("actions"),
 			v.act("Send a test", "", path+"/test"),
 			html.A(html.Class("button quiet"), html.Href(v.link(path+"/edit")), g.Text("Edit"))),
+		e.recover(v, dayAgo),
 		g.If(e.Status == statusEnabled, html.Details(html.ID("pause"), html.Summary(g.Text("Pause")),
 			html.Form(html.Method("post"), html.Action(v.link(path+"/pause")), html.Class("card stack"),
 				html.P(g.Text("What comes from now on is held and sent when you resume it. Nothing is lost.")),
@@ -159,6 +179,9 @@ func (e endpoint) actions(v *visit, etag string) g.Node {
 				html.P(g.Text("Its URL is told of nothing any more, and what is queued, waiting or held for it is not sent. Its secret is gone. This cannot be undone. To stop it for a while, pause it.")),
 				g.If(e.Default, html.P(g.Text("It is the account's URL: jobs that name no URL of their own are told to nobody then, unless there are other endpoints."))),
 				html.Div(html.Button(html.Type("submit"), html.Class("danger"), g.Text("Delete this endpoint for good"))))),
+		live("resume", g.If(e.resumable(), html.Div(html.Class("actions"),
+			v.act("Resume and drain", "", path+"/resume"),
+			html.Span(html.Class("soft"), g.Text("calls it again at once, forgets what is known of its health, and sends what is held, the oldest first."))))),
 	)
 }
 
@@ -181,12 +204,13 @@ func (e endpoint) rotation(v *visit, etag string) g.Node {
 func (e endpoint) about() g.Node {
 	var own g.Node
 	if len(e.Headers) > 0 {
-		own = long("Headers of the endpoint's own, masked", e.headerLines())
+		own = long("Headers of the endpoint's own, masked", visible(e.headerLines()))
 	}
 	return html.Div(html.Class("card"), facts(
+		fact{"URL", code(e.URL)},
 		fact{"Id", code(e.ID)},
 		fact{"The account's URL", text(map[bool]string{true: "yes: used for jobs that name no URL of their own"}[e.Default])},
-		fact{"Format", g.Group{html.Strong(g.Text(e.Format)), g.Text(": " + formatWords()[e.Format])}},
+		fact{"Format", g.Group{html.Strong(text(e.Format)), g.Text(": " + formatWords()[e.Format])}},
 		fact{"Event types", text(cmp.Or(typeNames(e.Types), "none chosen: all that the format sends; of the standard format, all of jobs but job.progress"))},
 		fact{"Signature", text(signingWords(e.Signing))},
 		fact{"Public key", code(e.PublicKey)},
@@ -213,8 +237,8 @@ func secretSection(e endpoint) g.Node {
 	return nil
 }
 
-// section shows the statistics of the last day.
-func (n endpointNumbers) section() g.Node {
+// daySection shows the statistics of the last day.
+func daySection(n statistics) g.Node {
 	t := n.Total
 	made := t.Delivered + t.Failed
 	if made == 0 {
@@ -259,8 +283,8 @@ func (e endpoint) recover(v *visit, dayAgo string) g.Node {
 		{string(webhook.StateExhausted), "exhausted: every attempt failed"}, {string(webhook.StateDead), "dead: an answer was final"},
 		{string(webhook.StateDeclined), "declined: it was disabled, or did not subscribe"}, {"", "all, also what was delivered"},
 	}
-	return section("Recover what it missed",
+	return html.Details(html.ID("recover"), html.Summary(g.Text("Recover what it missed")),
 		html.P(g.Text("When the receiver was down, send once more what it did not get. It is counted first, and nothing is sent before you say so.")),
-		html.Form(html.Method("get"), html.Action("/resends/new"), html.Class("bar"), accountField(v), hiddenField("endpoint", e.ID), hiddenField("count", "1"),
+		html.Form(html.Method("get"), html.Action("/resends/new"), html.Class("bar card"), accountField(v), hiddenField("endpoint", e.ID), hiddenField("count", "1"),
 			field("Since (UTC)", timeInput("since", since), ""), field("What", choice("state", string(webhook.StateExhausted), states), ""), submit("Count what it missed")))
 }

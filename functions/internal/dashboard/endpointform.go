@@ -38,12 +38,10 @@ func onceField() g.Node { return hiddenField("once", rand.Text()) }
 // makeEndpoint shows the new endpoint with its secret, which no other page does.
 func makeEndpoint(v *visit) (page, error) {
 	f := endpointFormOf(v)
-	body, err := f.body(endpointPolicy{})
+	body, own := f.body(endpointPolicy{})
 	var e endpoint
-	if err == nil {
-		_, err = v.send(apiCall{key: v.key, method: http.MethodPost, path: "/v1/endpoints", query: v.query(), once: v.form("once"), in: body, out: &e})
-	}
-	if p := refusalOf(err); p != nil {
+	_, err := v.send(apiCall{key: v.key, method: http.MethodPost, path: "/v1/endpoints", query: v.query(), once: v.form("once"), in: body, out: &e})
+	if p := refusalOf(alsoWrong(err, own)); p != nil {
 		return showEndpointForm(v, newEndpoint(), f, p.titled("The endpoint was not made")), nil
 	}
 	if err != nil {
@@ -82,12 +80,10 @@ func saveEndpoint(v *visit) (page, error) {
 	}
 	f := endpointFormOf(v)
 	f.keeping = len(old.Headers) > 0
-	body, err := f.body(old.Policy)
+	body, own := f.body(old.Policy)
 	var e endpoint
-	if err == nil {
-		_, err = v.send(apiCall{key: v.key, method: http.MethodPatch, path: "/v1" + endpointPath(old.ID), query: v.query(), ifMatch: v.form("etag"), in: body, out: &e})
-	}
-	if p := refusalOf(err); p != nil {
+	_, err = v.send(apiCall{key: v.key, method: http.MethodPatch, path: "/v1" + endpointPath(old.ID), query: v.query(), ifMatch: v.form("etag"), in: body, out: &e})
+	if p := refusalOf(alsoWrong(err, own)); p != nil {
 		if p.Status != http.StatusPreconditionFailed { // else who saves once more has read of the other change
 			etag = v.form("etag")
 		}
@@ -114,6 +110,48 @@ func refusalOf(err error) *problem {
 	}
 	return p
 }
+
+// alsoWrong adds what a form itself has found wrong to what the API refuses of
+// it, in place of what the API says of the same fields.
+func alsoWrong(err error, own []fieldProblem) error {
+	p := refusalOf(err)
+	if p == nil || len(own) == 0 {
+		return err
+	}
+	mine := &problem{Errors: own}
+	list := slices.Clone(own)
+	for _, e := range p.Errors {
+		if name, _, _ := strings.Cut(e.Field, "["); mine.at(name) == "" {
+			list = append(list, e)
+		}
+	}
+	p.Errors = list
+	return p
+}
+
+// named is the problem with its fields called as the form calls them, where that
+// is known.
+func (p *problem) named(labels map[string]string) *problem {
+	if p == nil {
+		return nil
+	}
+	said := *p
+	said.Errors = slices.Clone(p.Errors)
+	for i, e := range said.Errors {
+		name, position, _ := strings.Cut(e.Field, "[")
+		label, known := labels[name]
+		if n, err := strconv.Atoi(strings.TrimSuffix(position, "]")); err == nil && known {
+			label += ", number " + strconv.Itoa(n+1)
+		}
+		if known {
+			said.Errors[i].Field = label
+		}
+	}
+	return &said
+}
+
+// refusedTitle is the title of a page whose form was refused.
+func refusedTitle(title string) string { return "Refused: " + title }
 
 // titled says what has not been done. Its fields say why, if it has any.
 func (p *problem) titled(title string) *problem {
@@ -162,10 +200,19 @@ func asking(p *problem, at, label string, control func(more g.Node) g.Node, hint
 	return html.Div(field(label, control(g.Group{html.Aria("invalid", "true"), html.Aria("describedby", id)}), hint), html.P(html.ID(id), html.Class("wrong"), g.Text(why)))
 }
 
+// formLabels are what forms of endpoints call the fields that the API may refuse.
+func formLabels() map[string]string {
+	return map[string]string{
+		"url": "URL", "webhook_url": "URL", "format": "Format", "webhook_format": "Format", "types": "Event types", "signing": "Signature", "headers": "Headers, one a line",
+		"policy.timeout_seconds": "Timeout, in seconds", "policy.retry_seconds": "Retry after", "policy.rate": "Attempts a second", "policy.max_in_flight": "Attempts at a time",
+		"reason": "Reason", "overlap": "The present secret signs on", "overlap_seconds": "The present secret signs on",
+	}
+}
+
 // showEndpointForm shows the form with what was typed, below what was refused.
 func showEndpointForm(v *visit, to formTarget, f endpointForm, p *problem) page {
 	shown := page{title: to.title, in: "/endpoints", body: g.Group{
-		problemBox(p),
+		problemBox(p.named(formLabels())),
 		g.If(p != nil && p.Status == http.StatusPreconditionFailed, html.P(link(v.link(to.path), "Open the form anew"))),
 		html.Form(html.Method("post"), html.Action(v.link(to.path)), html.Class("card stack"), to.hidden,
 			asking(p, "url", "URL", func(more g.Node) g.Node {
@@ -179,7 +226,7 @@ func showEndpointForm(v *visit, to formTarget, f endpointForm, p *problem) page 
 		),
 	}}
 	if p != nil {
-		shown.status = p.Status
+		shown.title, shown.status = refusedTitle(to.title), p.Status
 	}
 	return shown
 }
@@ -245,12 +292,12 @@ func (f endpointForm) policy(p *problem) g.Node {
 	}
 	return html.FieldSet(html.Legend(g.Text("Another policy than the format's")), html.Class("stack"),
 		html.Small(g.Text("What is left empty is as the format has it.")),
-		asking(p, "policy.timeout_seconds", "Timeout, in seconds", amount("timeout", f.timeout, 1, int(webhook.MaxTimeout/time.Second)), "1 to 30. What takes longer counts as failed."),
-		asking(p, "policy.retry_seconds", "Retry after", func(more g.Node) g.Node {
+		asking(p, "policy.timeout_seconds", formLabels()["policy.timeout_seconds"], amount("timeout", f.timeout, 1, int(webhook.MaxTimeout/time.Second)), "1 to 30. What takes longer counts as failed."),
+		asking(p, "policy.retry_seconds", formLabels()["policy.retry_seconds"], func(more g.Node) g.Node {
 			return html.Input(html.ID("retries"), html.Name("retries"), html.Type("text"), html.Value(f.retries), html.Placeholder("5 s, 5 min, 1 h"), more)
 		}, "The waits between the attempts, at most 20 of 1 s to 72 h each, with commas between: 5 s, 5 min, 1 h. Write none for no retries."),
-		asking(p, "policy.rate", "Attempts a second", amount("rate", f.rate, 0, webhook.MaxRate), "What is beyond waits. 0 is no bound."),
-		asking(p, "policy.max_in_flight", "Attempts at a time", amount("parallel", f.parallel, 1, webhook.MaxParallel), "In each process that delivers; 64 unless you say otherwise."),
+		asking(p, "policy.rate", formLabels()["policy.rate"], amount("rate", f.rate, 0, webhook.MaxRate), "What is beyond waits. 0 is no bound."),
+		asking(p, "policy.max_in_flight", formLabels()["policy.max_in_flight"], amount("parallel", f.parallel, 1, webhook.MaxParallel), "In each process that delivers; 64 unless you say otherwise."),
 	)
 }
 
@@ -259,11 +306,11 @@ func (f endpointForm) policy(p *problem) g.Node {
 func (f endpointForm) ownHeaders(p *problem, masked string) g.Node {
 	return html.FieldSet(html.Legend(g.Text("Headers of your own")), html.Class("stack"),
 		g.If(f.keeping, g.Group{
-			html.Small(g.Text("Those there are, masked:")), long("The present headers, masked", masked),
+			html.Small(g.Text("Those there are, masked:")), long("The present headers, masked", visible(masked)),
 			html.Label(html.Class("check"), html.Input(html.Type("checkbox"), html.Name("replace"), html.Value("1"), g.If(f.replaceHeaders, html.Checked())),
 				html.Span(g.Text("Replace them all by those written below. With nothing below, they are removed."))),
 		}),
-		asking(p, "headers", "Headers, one a line", func(more g.Node) g.Node {
+		asking(p, "headers", formLabels()["headers"], func(more g.Node) g.Node {
 			return html.Textarea(html.ID("headers"), html.Name("headers"), html.Placeholder("Authorization: Bearer abc"), html.AutoComplete("off"), more, g.Text(f.headers))
 		}, "Every webhook carries them. At most ten. They are kept sealed, and no page shows a value again."),
 	)

@@ -1,9 +1,9 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -49,36 +49,55 @@ func digits(n *int) string {
 	return strconv.Itoa(*n)
 }
 
-// body is what the API is asked for. What cannot be read is a *problem, by the
-// names that the API has for the fields.
-func (f endpointForm) body(policy endpointPolicy) (map[string]any, error) {
-	wrong := &problem{Status: http.StatusUnprocessableEntity}
-	refuse := func(field string, err error) {
+// body is what the API is asked for, and what is wrong already, by the names
+// that the API has for the fields. What cannot be read is in the body all the
+// same, as no JSON that the API takes: it says then what is wrong with the rest.
+func (f endpointForm) body(policy endpointPolicy) (body map[string]any, wrong []fieldProblem) {
+	rules := map[string]any{}
+	refuse := func(field string, err error) bool {
 		if err != nil {
 			what, cure, _ := strings.Cut(err.Error(), "; ")
-			wrong.Errors = append(wrong.Errors, fieldProblem{field, what, cure})
+			wrong = append(wrong, fieldProblem{field, what, cure})
+		}
+		return err != nil
+	}
+	numbers := []struct {
+		name, typed string
+		into        **int
+	}{{"timeout_seconds", f.timeout, &policy.TimeoutSeconds}, {"rate", f.rate, &policy.Rate}, {"max_in_flight", f.parallel, &policy.MaxInFlight}}
+	for _, n := range numbers {
+		var err error
+		if *n.into, err = readNumber(n.typed); refuse("policy."+n.name, err) {
+			rules[n.name] = n.typed
 		}
 	}
 	var err error
-	policy.TimeoutSeconds, err = readNumber(f.timeout)
-	refuse("policy.timeout_seconds", err)
-	policy.Rate, err = readNumber(f.rate)
-	refuse("policy.rate", err)
-	policy.MaxInFlight, err = readNumber(f.parallel)
-	refuse("policy.max_in_flight", err)
-	policy.RetrySeconds, err = readWaits(f.retries)
-	refuse("policy.retry_seconds", err)
-	body := map[string]any{"url": f.url, "format": f.format, "signing": f.signing, "types": append([]webhook.EventType{}, f.types...), "policy": policy}
-	if !f.keeping || f.replaceHeaders {
-		body["headers"], err = readHeaders(f.headers)
-		refuse("headers", err)
-	} else if f.headers != "" {
+	if policy.RetrySeconds, err = readWaits(f.retries); refuse("policy.retry_seconds", err) {
+		rules["retry_seconds"] = f.retries
+	}
+	policy.addTo(rules)
+	body = map[string]any{"url": f.url, "format": f.format, "signing": f.signing, "types": append([]webhook.EventType{}, f.types...), "policy": rules}
+	switch {
+	case !f.keeping || f.replaceHeaders:
+		headers, err := readHeaders(f.headers)
+		if body["headers"] = headers; refuse("headers", err) {
+			body["headers"] = unreadable
+		}
+	case f.headers != "":
 		refuse("headers", errors.New("headers were written, and the box above them is not ticked; "))
+		body["headers"] = unreadable
 	}
-	if len(wrong.Errors) > 0 {
-		return nil, wrong
-	}
-	return body, nil
+	return body, wrong
+}
+
+// unreadable stands in a body for headers that cannot be read, which may be
+// credentials.
+const unreadable = "unreadable"
+
+// addTo adds the rules by the names that the API has for them.
+func (p endpointPolicy) addTo(rules map[string]any) {
+	written, _ := json.Marshal(p) // numbers and words always marshal
+	_ = json.Unmarshal(written, &rules)
 }
 
 // readNumber reads a whole number, nil for none.

@@ -77,7 +77,7 @@ func policyFacts(f format.Format, own endpointPolicy, types []webhook.EventType)
 		fact{"Retries", text(retryWords(p))},
 		fact{"If it asks to wait", text(waitWords(p))},
 		fact{"If it answers 410", text(goneWords(p))},
-		fact{"At a time", text(fmt.Sprintf("%s in each process%s", number(parallelOf(p)), rateWords(p)))},
+		fact{"Attempts at a time", text(fmt.Sprintf("%s in each process%s", number(parallelOf(p)), rateWords(p)))},
 	)
 }
 

@@ -70,24 +70,23 @@ const (
 )
 
 func (d *Dashboard) addEndpoints() {
-	d.show("/endpoints", endpointsPage)
-	d.show("/endpoints/new", newEndpointPage)
+	d.show("/endpoints", ofAnAccount(endpointsPage))
+	d.show("/endpoints/new", ofAnAccount(newEndpointPage))
 	d.do("/endpoints", makeEndpoint)
-	d.show("/endpoints/{id}", endpointPage)
-	d.show("/endpoints/{id}/edit", editEndpointPage)
+	d.show("/endpoints/{id}", ofAnAccount(endpointPage))
+	d.show("/endpoints/{id}/edit", ofAnAccount(editEndpointPage))
 	d.do("/endpoints/{id}/edit", saveEndpoint)
 	for action, f := range map[string]func(*visit) (page, error){
 		"test": testEndpoint, "pause": pauseEndpoint, "resume": resumeEndpoint, "rotate": rotateSecret, "delete": deleteEndpoint,
 	} {
 		d.do("/endpoints/{id}/"+action, f)
-		// Who opens the address that a form has left in the browser sees the endpoint.
-		d.show("/endpoints/{id}/"+action, func(v *visit) (page, error) { return page{next: v.link(endpointPath(v.r.PathValue("id")))}, nil })
+		d.back("/endpoints/{id}/"+action, func(v *visit) string { return v.link(endpointPath(v.r.PathValue("id"))) })
 	}
 }
 
 // endpointPath is the path of an endpoint's page. That of its object in the API
-// is the same below /v1. Dots would be taken for steps to another folder.
-func endpointPath(id string) string { return "/endpoints/" + strings.ReplaceAll(seg(id), ".", "%2E") }
+// is the same below /v1.
+func endpointPath(id string) string { return "/endpoints/" + seg(id) }
 
 func endpointsPage(v *visit) (page, error) {
 	var found list[endpoint]
@@ -102,9 +101,10 @@ func endpointsPage(v *visit) (page, error) {
 }
 
 func endpointTable(v *visit, list []endpoint) g.Node {
+	labels := endpointLabels(list)
 	rows := g.Map(list, func(e endpoint) g.Node {
-		return row(badge(e.Status), g.Group{link(v.link(endpointPath(e.ID)), e.URL), g.If(e.Default, html.Small(g.Text(" the account's URL")))},
-			g.Text(e.Format), g.Text(e.subscribed()), e.Health.badges())
+		return row(badge(e.Status), g.Group{link(v.link(endpointPath(e.ID)), labels[e.ID]), g.If(e.Default, html.Small(g.Text(" the account's URL")))},
+			text(e.Format), text(e.subscribed()), e.Health.badges())
 	})
 	return table("Endpoints", []string{"Status", "URL", "Format", "Tells of", "Health"}, rows, noEndpoints(v))
 }

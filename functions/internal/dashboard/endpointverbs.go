@@ -35,7 +35,7 @@ func (v *visit) done(err error, said, notDone string) (page, error) {
 	id := v.r.PathValue("id")
 	if p := refusalOf(err); p != nil {
 		p.Title = notDone
-		return showEndpoint(v, id, problemBox(p), p.Status)
+		return showEndpoint(v, id, problemBox(p.named(formLabels())), p.Status)
 	}
 	return page{next: v.link(endpointPath(id), "said", said)}, err
 }
@@ -88,15 +88,15 @@ func testEndpoint(v *visit) (page, error) {
 	}
 	return page{title: "Test of an endpoint", in: "/endpoints", body: g.Group{
 		html.Div(html.Class("card"), facts(
-			fact{"Result", g.Group{t.badge(), g.Text(" " + answeredWhole(met))}},
+			fact{"Result", g.Group{t.badge(), g.Text(" "), text(answeredWhole(met))}},
 			fact{"What it means", text(why.means)},
 			fact{"What to do", text(why.todo)},
 			fact{"Time", timingBar(t.Timing)},
 		), html.Div(html.Class("actions"), v.act("Send another test", "", endpointPath(id)+"/test"), link(v.link(endpointPath(id)), "Back to the endpoint"))),
 		section("What was sent",
-			html.P(g.Text("POST "), html.Code(g.Text(t.Request.URL))),
+			html.P(g.Text("POST "), code(t.Request.URL)),
 			html.P(html.Class("soft"), g.Text("A test is in the standard format whatever the endpoint's own, signed as every webhook, and recorded nowhere. Headers of the endpoint's own are masked.")),
-			html.Details(html.ID("request-headers"), g.Attr("open"), html.Summary(g.Text("Headers")), long("Headers of the request", strings.Join(t.Request.lines(), "\n"))),
+			html.Details(html.ID("request-headers"), g.Attr("open"), html.Summary(g.Text("Headers")), long("Headers of the request", visible(strings.Join(t.Request.lines(), "\n")))),
 			html.Details(html.ID("request-body"), g.Attr("open"), html.Summary(g.Text("Body")), bodyText("Body of the request", t.Request.Body, ""))),
 		section("What came back", t.answer()),
 	}}, nil

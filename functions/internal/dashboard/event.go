@@ -2,9 +2,12 @@ package dashboard
 
 import (
 	"cmp"
+	"slices"
 
 	g "maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
+
+	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // target is somebody who was or was not told of an event, and why.
@@ -23,7 +26,8 @@ func eventPage(v *visit) (page, error) {
 	if err := v.get("/v1/events/"+seg(v.r.PathValue("id")), v.query(), &e); err != nil {
 		return page{}, err
 	}
-	return page{title: e.Type, in: "/events", live: true, body: g.Group{
+	changes := slices.ContainsFunc(e.Targets, func(t target) bool { return !webhook.State(t.State).Final() })
+	return page{title: visible(e.Type), in: "/events", live: changes, body: g.Group{
 		html.Div(html.Class("card"), facts(
 			fact{"Job", e.job(v)},
 			fact{"Kind", text(e.Kind)},
@@ -60,17 +64,17 @@ func (e event) about() string {
 }
 
 func targetTable(v *visit, list []target) g.Node {
-	return table("Targets", []string{"State", "To", "Format", "Decision", "Delivery"}, g.Map(list, func(t target) g.Node {
-		return row(badge(t.State), t.to(v), g.Text(cmp.Or(t.Format, "-")), g.Text(t.Decision), link(v.link("/deliveries/"+seg(t.Delivery)), "Its delivery"))
+	return table("Targets", []string{"State", "Why", "Delivery", "Format", "To"}, g.Map(list, func(t target) g.Node {
+		return row(badge(t.State), html.Div(html.Class("wide"), sentenceTimes(visible(t.Decision))), link(v.link("/deliveries/"+seg(t.Delivery)), "Its delivery"), text(cmp.Or(t.Format, "-")), t.to(v))
 	}), g.Group{g.Text("Nobody was to be told of it. "), link(v.link("/endpoints"), "Add an endpoint")})
 }
 
 // to is an endpoint, a URL that the job names, or nobody.
 func (t target) to(v *visit) g.Node {
-	url := g.If(t.URL != "", html.Code(g.Text(t.URL)))
+	url := g.If(t.URL != "", html.Code(html.Class("wide"), g.Text(visible(t.URL))))
 	switch {
 	case t.Endpoint != "":
-		return g.Group{link(v.link("/endpoints/"+seg(t.Endpoint)), t.Endpoint), g.Text(" "), url}
+		return g.Group{idCell(t.Endpoint, link(v.link("/endpoints/"+seg(t.Endpoint)), t.Endpoint)), g.Text(" "), url}
 	case t.URL != "":
 		return g.Group{url, g.Text(" (named by the job)")}
 	}

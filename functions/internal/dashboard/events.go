@@ -21,8 +21,8 @@ type event struct {
 }
 
 func (d *Dashboard) addEvents() {
-	d.show("/events", eventsPage)
-	d.show("/events/{id}", eventPage)
+	d.show("/events", ofAnAccount(eventsPage))
+	d.show("/events/{id}", ofAnAccount(eventPage))
 }
 
 // eventsPage lists what happened.
@@ -30,11 +30,11 @@ func eventsPage(v *visit) (page, error) {
 	var found list[event]
 	err := v.get("/v1/events", v.query("type", v.param("type"), "kind", v.param("kind"), "job", v.param("job"),
 		"since", utc(v.param("since")), "until", utc(v.param("until")), "limit", pageSize, "after", v.param("after")), &found)
-	refused := v.refusal(err)
+	refused := refusalOf(err)
 	if err != nil && refused == nil {
 		return page{}, err
 	}
-	p := page{title: "Events", in: "/events", live: refused == nil, body: g.Group{
+	p := page{title: "Events", in: "/events", live: refused == nil && v.param("after") == "", body: g.Group{
 		problemBox(refused),
 		v.filters("/events",
 			field("Type", choice("type", v.param("type"), append([]option{{"", "Any"}}, typeOptions()...)), ""),
@@ -51,8 +51,8 @@ func eventsPage(v *visit) (page, error) {
 }
 
 func eventTable(v *visit, list []event, empty g.Node) g.Node {
-	return table("Events, those of the newest job first", []string{"Event", "Job", "Kind", "Run", "Happened"}, g.Map(list, func(e event) g.Node {
-		return row(link(v.link("/events/"+seg(e.ID)), e.Type), jobLink(v, e.Kind, e.JobID), g.Text(e.kind()), g.Text(runNumber(e.Run)), when(e.At))
+	return table("Events, those of the newest job first", []string{"Event", "Happened", "Job", "Kind", "Run"}, g.Map(list, func(e event) g.Node {
+		return row(link(v.link("/events/"+seg(e.ID)), e.Type), when(e.At), idCell(e.JobID, jobLink(v, e.Kind, e.JobID)), text(e.kind()), g.Text(runNumber(e.Run)))
 	}), empty)
 }
 

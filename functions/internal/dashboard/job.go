@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	g "maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
@@ -79,9 +79,8 @@ func recordedJob(v *visit, r jobRecord, record json.RawMessage, refused *problem
 	if err != nil {
 		return page{}, err
 	}
-	exporting := slices.ContainsFunc(sets.Items, func(s resultSet) bool { return s.State == string(webhook.ResultSetExporting) })
-	changes := r.Phase != job.PhaseEnded || exporting || !t.settled
-	p := page{title: "Job " + id, in: "/jobs", live: changes && refused == nil, body: g.Group{
+	changes := r.Phase != job.PhaseEnded || t.pending() || r.isYetToBeTold(v.d.Now(), t, sets.Items)
+	p := page{title: "Job " + visible(id), in: "/jobs", live: changes && refused == nil, body: g.Group{
 		problemBox(refused),
 		live("job", jobFacts(r), wholeRecord("record", "The whole record, as JSON", record)),
 		live("runs", section("Runs", runTable(v, runs.Items, r), g.If(!runs.Complete, html.P(html.Class("soft"), g.Text("This job has so many events that not all of them were looked at: earlier runs may be missing."))))),
@@ -94,6 +93,28 @@ func recordedJob(v *visit, r jobRecord, record json.RawMessage, refused *problem
 	return p, nil
 }
 
+// tellingTakes is how long after a job's last change its page waits at most for
+// the event of it.
+const tellingTakes = 15 * time.Minute
+
+// isYetToBeTold tells whether an event must come that is not there yet: of the
+// end of the run, or of its files.
+func (r jobRecord) isYetToBeTold(now time.Time, t timeline, sets []resultSet) bool {
+	updated, err := time.Parse(stampLayout, stampOf(r.UpdatedAt))
+	fresh := err == nil && now.Sub(updated) < tellingTakes
+	for _, s := range sets {
+		switch webhook.ResultSetState(s.State) {
+		case webhook.ResultSetExporting:
+			return true
+		case webhook.ResultSetExported:
+			if fresh && !t.tells(s.Run, webhook.ResultSetReady) {
+				return true
+			}
+		}
+	}
+	return fresh && !t.tells(r.Run, webhook.JobFinished, webhook.JobFailed, webhook.JobStopped)
+}
+
 // unrecordedJob shows what was told of a job whose record is not here.
 func unrecordedJob(v *visit, id, kind string, missing *problem) (page, error) {
 	t, err := timelineOf(v, id, kind)
@@ -103,7 +124,7 @@ func unrecordedJob(v *visit, id, kind string, missing *problem) (page, error) {
 	if len(t.moments) == 0 {
 		return page{}, missing
 	}
-	return page{title: "Job " + id, in: "/jobs", live: !t.settled, body: g.Group{
+	return page{title: "Job " + visible(id), in: "/jobs", live: t.pending(), body: g.Group{
 		html.P(g.Text("The record of this job is not here: it has expired, was deleted, or the platform keeps it in a table of its own. What was told of it is.")),
 		live("timeline", t.section(v, id, kind)),
 	}}, nil
@@ -122,9 +143,9 @@ func whichKind(v *visit, id string) (page, error) {
 		if err != nil {
 			return page{}, err
 		}
-		links = append(links, html.Li(link(v.link("/job", "id", id, "kind", string(k)), "The "+string(k)+" job"), g.Text(", status "+string(r.Status))))
+		links = append(links, html.Li(link(v.link("/job", "id", id, "kind", string(k)), "The "+string(k)+" job"), g.Text(", status "+visible(string(r.Status)))))
 	}
-	return page{title: "Job " + id, in: "/jobs", body: g.Group{
+	return page{title: "Job " + visible(id), in: "/jobs", body: g.Group{
 		html.P(g.Text("Jobs of several kinds have this id. Which one?")), html.Ul(g.Group(links)),
 	}}, nil
 }
@@ -151,10 +172,10 @@ func progressBar(p progress) g.Node {
 		return nil
 	}
 	if p.total == 0 {
-		return g.Text(p.words)
+		return text(p.words)
 	}
 	float := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-	return g.Group{g.Text(p.words), html.Progress(html.Aria("label", "Progress"), html.Value(float(p.done)), html.Max(float(p.total)))}
+	return g.Group{text(p.words), html.Progress(html.Aria("label", "Progress"), html.Value(float(p.done)), html.Max(float(p.total)))}
 }
 
 // wholeRecord shows a record as it is, behind a click.
@@ -164,7 +185,7 @@ func wholeRecord(id, label string, record json.RawMessage) g.Node {
 		b.Reset()
 		b.Write(record)
 	}
-	return html.Details(html.ID(id), html.Summary(g.Text(label)), long(label, b.String()))
+	return html.Details(html.ID(id), html.Summary(g.Text(label)), long(label, visible(b.String())))
 }
 
 // runTable lists the runs; the present one is under the word of its record.

@@ -188,9 +188,50 @@ func TestLinksAreEndedAfterAQuestion(t *testing.T) {
 func TestARefusedEndOfLinksIsSaidOnThePageOfTheJob(t *testing.T) {
 	s := newSite(t)
 	s.putJob("1", `{"account":"acme","kind":"batch","status":"running","run":1}`)
-	got := s.signIn(s.acme).post("/job/revoke?id=1&kind=batch&run=9")
-	if got.status != http.StatusNotFound {
-		t.Errorf("got %d, want 404", got.status)
+	b := s.signIn(s.acme)
+	got := b.post("/job/revoke?id=1&kind=batch&run=x")
+	if got.status != http.StatusUnprocessableEntity {
+		t.Errorf("got %d, want 422", got.status)
 	}
-	got.wants(t, "Job 1", "There is nothing of that name here", "running")
+	got.wants(t, "Job 1", "run", "running")
+	got.holds(t, `class="problem"`)
+	if got := b.post("/job/revoke?id=1&kind=batch&run=9"); got.status != http.StatusNotFound {
+		t.Errorf("a run that left nothing: got %d, want 404", got.status)
+	}
+}
+
+// A page that asks again and again for what is over costs both sides, for
+// nothing.
+func TestAJobsPageIsLiveOnlyWhileSomethingMayChange(t *testing.T) {
+	s := newSite(t)
+	b := s.signIn(s.acme)
+	isLive := func(want bool, when string) {
+		t.Helper()
+		if live := strings.Contains(b.open(jobPage("async", "1")).body, "data-live"); live != want {
+			t.Errorf("%s: live %t, want %t", when, live, want)
+		}
+	}
+	s.putJob("1", `{"account":"acme","kind":"async","status":"processing"}`)
+	isLive(true, "while it runs")
+	s.putJob("1", `{"account":"acme","kind":"async","status":"success"}`)
+	isLive(true, "before its end is told of")
+	s.now = s.now.Add(time.Hour)
+	isLive(false, "when its end was not told of for an hour")
+	s.now = s.now.Add(-time.Hour)
+	s.dispatch()
+	isLive(false, "when nobody is to be told")
+}
+
+func TestAJobsPageWaitsForTheEventOfItsFiles(t *testing.T) {
+	s := newSite(t)
+	s.putJob("1", `{"account":"acme","kind":"batch","status":"running","run":1}`)
+	s.putJob("1", `{"account":"acme","kind":"batch","status":"idle","run":1}`)
+	s.dispatch()
+	b := s.signIn(s.acme)
+	live := func() bool { return strings.Contains(b.open(jobPage("batch", "1")).body, "data-live") }
+	before := live()
+	s.exported("1", 1, 1)
+	if after := live(); before || !after {
+		t.Errorf("live before there are files: %t, want false; before they are told of: %t, want true", before, after)
+	}
 }

@@ -1,9 +1,7 @@
 package dashboard
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"path"
 	"strconv"
@@ -97,8 +95,7 @@ func linksEnd(v *visit, r jobRecord, s resultSet) g.Node {
 func endLinks(v *visit) (page, error) {
 	id, kind := v.param("id"), v.param("kind")
 	err := v.post(jobPath(id)+"/runs/"+seg(v.param("run"))+"/result-set:revoke", v.query("kind", kind), nil, nil)
-	var p *problem
-	if errors.As(err, &p) && p.Status < http.StatusInternalServerError && p.Status != http.StatusUnauthorized {
+	if p := refusalOf(err); p != nil {
 		return showJob(v, p)
 	}
 	if err != nil {
@@ -143,7 +140,7 @@ func (d *Dashboard) fileLink(address, label string) g.Node {
 	if path, ok := d.filePath(address); ok {
 		return link(path, label)
 	}
-	return g.Group{g.Text(label + ": "), html.Code(g.Text(address))}
+	return g.Group{g.Text(label + ": "), code(address)}
 }
 
 // filePath is the path on this server of a link to one of its files; false for

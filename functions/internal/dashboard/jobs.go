@@ -1,8 +1,8 @@
 package dashboard
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,9 +15,9 @@ import (
 )
 
 func (d *Dashboard) addJobs() {
-	d.show("/jobs", jobsPage)
+	d.show("/jobs", ofAnAccount(jobsPage))
 	d.show("/job", jobPage)
-	d.show("/job/files", jobFilesPage)
+	d.show("/job/files", ofAnAccount(jobFilesPage))
 	d.do("/job/revoke", endLinks)
 }
 
@@ -55,7 +55,7 @@ type jobRecord struct {
 func jobsPage(v *visit) (page, error) {
 	var found list[jobRecord]
 	err := v.get("/v1/jobs", v.query("kind", v.param("kind"), "status", v.param("status"), "limit", pageSize, "after", v.param("after")), &found)
-	refused := v.refusal(err)
+	refused := refusalOf(err)
 	if err != nil && refused == nil {
 		return page{}, err
 	}
@@ -73,10 +73,21 @@ func jobsPage(v *visit) (page, error) {
 }
 
 func jobTable(v *visit, list []jobRecord, empty g.Node) g.Node {
-	return table("Jobs", []string{"Job", "Kind", "Status", "Run", "Progress", "Updated", "Created"}, g.Map(list, func(r jobRecord) g.Node {
-		return row(jobLink(v, string(r.Kind), string(r.ID)), g.Text(string(r.Kind)), r.state(), g.Text(runNumber(r.Run)),
-			g.Text(r.progress().words), when(stampOf(r.UpdatedAt)), when(stampOf(r.CreatedAt)))
+	return table("Jobs", []string{"Status", "Job", "Updated", "Progress", "Kind", "Run", "Created"}, g.Map(list, func(r jobRecord) g.Node {
+		return row(r.state(), idCell(string(r.ID), jobLink(v, string(r.Kind), string(r.ID))), when(stampOf(r.UpdatedAt)), text(r.progress().words),
+			text(string(r.Kind)), g.Text(runNumber(r.Run)), when(stampOf(r.CreatedAt)))
 	}), empty)
+}
+
+// shortID is up to how many bytes an id stays in one line.
+const shortID = 24
+
+// idCell shows an id, mostly as a link: a short one in one line.
+func idCell(id string, shown g.Node) g.Node {
+	if len(id) > shortID {
+		return shown
+	}
+	return html.Span(html.Class("id"), shown)
 }
 
 // noJobs says what to do where there are no jobs to show.
@@ -89,16 +100,16 @@ func noJobs(v *visit, next string) g.Node {
 	}
 	return g.Group{
 		html.P(g.Text("No jobs yet. The platform writes one as soon as it begins, here with a key of the platform, and once more when its status changes. What happens to a job becomes an event, and its webhooks go out.")),
-		copyable("first-job", "How a platform writes a job", firstJob(v.d.PublicURL, v.account())),
+		copyable("first-job", "How a platform writes a job", firstJob(v)),
 	}
 }
 
-// firstJob is how a shell writes a job that begins and one that ends.
-func firstJob(publicURL, account string) string {
-	record, _ := json.Marshal(map[string]string{"account": account, "kind": "async", "status": "processing"}) // texts always marshal
+// firstJob is how a shell writes a job that begins, and one that ends.
+func firstJob(v *visit) string {
+	record, _ := json.Marshal(map[string]string{"account": v.account(), "kind": string(job.KindAsync), "status": string(job.Statuses(job.KindAsync)[0])}) // texts always marshal
+	address := quoted(strings.TrimRight(cmp.Or(v.d.PublicURL, "http://"+v.r.Host), "/") + "/v1/jobs/my-first-job")
 	send := func(method, body string) string {
-		return fmt.Sprintf("curl -X %s %s/v1/jobs/my-first-job -H \"Authorization: Bearer $PLATFORM_KEY\" -H 'Content-Type: application/json' -d '%s'",
-			method, strings.TrimRight(publicURL, "/"), strings.ReplaceAll(body, "'", `'\''`))
+		return "curl -X " + method + " " + address + " \\\n  -H \"Authorization: Bearer $PLATFORM_KEY\" -H 'Content-Type: application/json' \\\n  -d " + quoted(body)
 	}
 	return send(http.MethodPut, string(record)) + "\n" + send(http.MethodPatch, `{"status":"success"}`)
 }
@@ -122,7 +133,7 @@ func runState(status string, phase job.Phase, outcome job.Outcome) g.Node {
 	if status == "" {
 		return html.Span(html.Class("badge "+tone), g.Text(means))
 	}
-	return g.Group{html.Span(html.Class("badge "+tone), g.Text(status)), g.Text(" "), html.Small(g.Text(means))}
+	return g.Group{html.Span(html.Class("badge "+tone), g.Text(visible(status))), g.Text(" "), html.Small(g.Text(means))}
 }
 
 // progress is how far a run is; total is 0 where its record does not count.
@@ -217,16 +228,6 @@ func statusOptions() []option {
 		}
 	}
 	return list
-}
-
-// refusal returns what the API does not take of the filters of a list, which
-// are then shown with it; nil for what no filter can mend.
-func (v *visit) refusal(err error) *problem {
-	var p *problem
-	if v.account() == "" || !errors.As(err, &p) || p.Status != http.StatusUnprocessableEntity {
-		return nil
-	}
-	return p
 }
 
 // filters is the form over a list; what it holds goes into the page's address.

@@ -68,11 +68,11 @@ func TestJobsAreListedWithTheirStateAndProgress(t *testing.T) {
 	s.putJob("strange", `{"account":"other","kind":"async","status":"pending"}`)
 	got := s.signIn(s.acme).open("/jobs")
 	got.wants(t,
-		"b1 batch running is running 2 1,200 of 4,000 searches, 3 failed 2026-03-01 12:00:01",
-		"s1 scraping shelved ended: succeeded 1 10 of 10 pages, 1 empty",
-		"p1 pipeline active is running 1 42.5 %",
-		"a1 async error ended: failed",
-		"a2 async pending waits to run")
+		"running is running b1 2026-03-01 12:00:01 1,200 of 4,000 searches, 3 failed batch 2",
+		"shelved ended: succeeded s1 2026-03-01 12:00:02 10 of 10 pages, 1 empty scraping 1",
+		"active is running p1 2026-03-01 12:00:03 42.5 % pipeline 1",
+		"error ended: failed a1",
+		"pending waits to run a2")
 	got.lacks(t, "strange")
 	if !strings.Contains(got.body, `href="/job?id=b1&amp;kind=batch"`) || !strings.Contains(got.body, "data-live") {
 		t.Errorf("the list is not live, or has no link to its job:\n%s", got.body)
@@ -137,7 +137,7 @@ func TestJobsComeInPages(t *testing.T) {
 
 func TestAnEmptyListOfJobsTeachesHowToWriteOne(t *testing.T) {
 	s := newSite(t)
-	s.signIn(s.acme).open("/jobs").wants(t, "No jobs yet.", `curl -X PUT https://jobhook.example/v1/jobs/my-first-job`, `{"account":"acme","kind":"async","status":"processing"}`, "curl -X PATCH")
+	s.signIn(s.acme).open("/jobs").wants(t, "No jobs yet.", `curl -X PUT 'https://jobhook.example/v1/jobs/my-first-job'`, `{"account":"acme","kind":"async","status":"pending"}`, "curl -X PATCH")
 }
 
 func TestAPlatformThatLooksForAJobFindsItsAccount(t *testing.T) {
@@ -152,4 +152,45 @@ func TestAPlatformThatLooksForAJobFindsItsAccount(t *testing.T) {
 	if got := b.get("/job?id="); got.location() != "/jobs" {
 		t.Errorf("without an id: got %d to %q, want /jobs", got.status, got.location())
 	}
+}
+
+func TestWhoHasChosenNoAccountChoosesOneFirst(t *testing.T) {
+	s := newSite(t)
+	for _, key := range []string{s.platform, s.operator} {
+		b := s.signIn(key)
+		for _, target := range []string{"/", "/jobs", "/jobs?kind=async", "/events", "/events/evt_1", "/job/files?id=1&kind=batch&run=1"} {
+			if got := b.get(target); got.status != http.StatusSeeOther || got.location() != "/accounts" {
+				t.Errorf("%s: got %d to %q, want to be sent to /accounts", target, got.status, got.location())
+			}
+		}
+	}
+	if got := s.signIn(s.acme).get("/jobs"); got.status != http.StatusOK {
+		t.Errorf("an account's own session: got %d, want its jobs", got.status)
+	}
+}
+
+func TestShortIDsStayInOneLine(t *testing.T) {
+	s := newSite(t)
+	long := strings.Repeat("long-", 20)
+	s.putJob("B-1", `{"account":"acme","kind":"async","status":"success"}`)
+	s.putJob(long, `{"account":"acme","kind":"async","status":"success"}`)
+	s.dispatch()
+	b := s.signIn(s.acme)
+	for _, target := range []string{"/jobs", "/events"} {
+		got := b.open(target)
+		got.holds(t, `<span class="id"><a href="/job?id=B-1&amp;kind=async">B-1</a></span>`, `<td><a href="/job?id=`+long+`&amp;kind=async">`)
+	}
+}
+
+func TestWhatStrangersWriteOfAJobHidesNothing(t *testing.T) {
+	s := newSite(t)
+	s.putJob("a", fmt.Sprintf(`{"account":"acme","kind":"async","status":"error","name":"n%sm","message":"m%se","error":"e%sr"}`, "\u202e", "\u2066", "\u200b"))
+	s.dispatch()
+	b := s.signIn(s.acme)
+	got := b.open(jobPage("async", "a"))
+	got.wants(t, "Name n[U+202E]m", "Message m[U+2066]e", "Error e[U+200B]r", `"name": "n[U+202E]m"`)
+	got.lacks(t, "\u202e", "\u2066", "\u200b")
+	event := b.open("/events/" + s.sentOf("a")[0].EventID)
+	event.wants(t, `"message": "m[U+2066]e"`)
+	event.lacks(t, "\u2066")
 }

@@ -75,8 +75,8 @@ func operatorPage(v *visit) (page, error) {
 	}}, nil
 }
 
-// readDiffering shows the accounts whose books do not agree. They are looked for
-// only where those of all together do not.
+// readDiffering shows the accounts of which something is missing. They are
+// looked for only where something is missing of all together.
 func readDiffering(v *visit, all ledger) (g.Node, error) {
 	if all.agrees() {
 		return nil, nil
@@ -95,8 +95,8 @@ func readDiffering(v *visit, all ledger) (g.Node, error) {
 	}
 	return g.Group{
 		html.P(html.Strong(g.Text("What to do: ")), g.Text("look in the log of sweep for ledger.missing and ledger.lost. What has a name was sent again; progress is only counted. What stood still was rung for again; if it comes back, deliver cannot keep up, or messages are lost. "), more("operate")),
-		table("Accounts whose books do not agree", []string{"Account", "Missing", "Sent again", "Stood still", "Checked"}, rows,
-			html.P(g.Text("The books of all accounts on this page agree."))),
+		table("Accounts of which something is missing", []string{"Account", "Missing", "Sent again", "Stood still", "Checked"}, rows,
+			html.P(g.Text("Of the accounts on this page nothing is missing."))),
 		v.pager(found.Next),
 	}, nil
 }
@@ -109,8 +109,8 @@ func more(heading string) g.Node {
 func hostTable(hosts bounded[host]) g.Node {
 	return g.Group{
 		html.P(g.Text("A host is left alone when the attempts of three accounts or more found no address, no connection or no valid certificate. Nothing is lost: it is tried by itself, and what is held goes out then. If many are here that others reach, look at your own network and DNS. "), more("when-receivers-fail")),
-		table("Hosts out of reach", []string{"Host", "State", "Opened", "Tried next"}, g.Map(hosts.Items, func(h host) g.Node {
-			return row(html.Code(html.Class("nowrap"), g.Text(h.Host)), badge(h.State), g.Text(times(h.Opens)), countdown(h.Until))
+		table("Hosts out of reach", []string{"State", "Host", "Tried next", "Opened"}, g.Map(hosts.Items, func(h host) g.Node {
+			return row(badge(h.State), html.Code(html.Class("nowrap"), g.Text(visible(h.Host))), countdown(h.Until), g.Text(times(h.Opens)))
 		}), html.P(g.Text("None. Every host can be reached, or could be within the last hour."))),
 		truncated(hosts.Truncated),
 	}
@@ -118,9 +118,9 @@ func hostTable(hosts bounded[host]) g.Node {
 
 func holderTable(holders bounded[holder]) g.Node {
 	return g.Group{
-		html.P(g.Text("Their deliveries wait for something to end: a pause, a circuit that is open, a disabled endpoint. What is held loses no attempt, and expires when its time of keeping ends. It is the customer's to mend or resume; tell those that are here for long. "), more("when-receivers-fail")),
-		table("Endpoints that hold deliveries", []string{"Account", "Endpoint", "State", "Why"}, g.Map(holders.Items, func(h holder) g.Node {
-			return row(link(lookAt(h.Account, "/"), h.Account), h.name(), h.state(), g.Text(cmp.Or(h.Reason, "-")))
+		html.P(g.Text("Of all accounts, those endpoints that hold something now; one that merely fails is on the overview of its account. Their deliveries wait for something to end: a pause, a circuit that is open, a disabled endpoint. What is held loses no attempt, and expires when its time of keeping ends. It is the customer's to mend or resume; tell those that are here for long. "), more("when-receivers-fail")),
+		table("Endpoints that hold deliveries", []string{"State", "Account", "Why", "Endpoint"}, g.Map(holders.Items, func(h holder) g.Node {
+			return row(h.state(), link(lookAt(h.Account, "/"), h.Account), text(cmp.Or(h.Reason, "-")), h.name())
 		}), html.P(g.Text("None. Nothing waits for an endpoint."))),
 		truncated(holders.Truncated),
 	}

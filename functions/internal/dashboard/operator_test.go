@@ -73,8 +73,8 @@ func TestTheOperatorSeesThatAllIsWell(t *testing.T) {
 	s.putLedger(webhook.Ledger{Accepted: 12})
 	got := s.signIn(s.operator).open("/operator")
 	got.wants(t, "first First attempts 0 0 0 0", "retry Further attempts 0 0 0 0", "export Files of results, and erasures 0 0 0 0",
-		"The books agree. Of 12 deliveries", "None. Every host can be reached", "None. Nothing waits for an endpoint.")
-	got.lacks(t, "Accounts whose books do not agree", "Look at them")
+		"Nothing is missing: of 12 deliveries", "None. Every host can be reached", "None. Nothing waits for an endpoint.")
+	got.lacks(t, "Accounts of which something is missing", "Look at them")
 	got.holds(t, "data-live")
 }
 
@@ -84,7 +84,7 @@ func TestDeadLettersAreQueuedAgain(t *testing.T) {
 	s.poison(q, webhook.Doorbell{Account: "acme", Delivery: "dlv_1", Generation: 1}.Message())
 	s.poison(q, "<script>alert(1)</script>")
 	b := s.signIn(s.operator)
-	b.open("/operator").wants(t, "retry Further attempts 0 0 0 2 dead Look at them")
+	b.open("/operator").wants(t, "retry Further attempts 2 dead Look at them 0 0 0")
 	letters := b.open("/operator/queues/retry")
 	letters.wants(t, "Dead letters of the queue retry", "dlv_1", "once", "<script>alert(1)</script>", "Yes, queue them again")
 	letters.holds(t, `href="/deliveries/dlv_1?account=acme"`, `action="/operator/queues/retry/redrive"`)
@@ -93,7 +93,7 @@ func TestDeadLettersAreQueuedAgain(t *testing.T) {
 	if done.status != http.StatusSeeOther {
 		t.Fatalf("got %d %s", done.status, done.text())
 	}
-	b.open(done.location()).wants(t, "The dead letters are queued again.", "retry Further attempts 2 0 0 0")
+	b.open(done.location()).wants(t, "The dead letters are queued again.", "retry Further attempts 0 2 0 0")
 	b.open("/operator/queues/retry").wants(t, "There is none.")
 	b.open(b.post("/operator/queues/retry/redrive").location()).wants(t, "There were no dead letters")
 	for _, got := range []shown{b.get("/operator/queues/nosuch"), b.post("/operator/queues/nosuch/redrive")} {
@@ -109,7 +109,7 @@ func TestTheOperatorSeesHostsOutOfReach(t *testing.T) {
 	if err := s.store.SetHost(t.Context(), webhook.HostHealth{Host: next.Host}, next); err != nil {
 		t.Fatal(err)
 	}
-	s.signIn(s.operator).open("/operator").wants(t, "down.example:443 open 3 times 2100-01-01 00:00:00")
+	s.signIn(s.operator).open("/operator").wants(t, "open down.example:443 2100-01-01 00:00:00 3 times")
 }
 
 func TestTheOperatorSeesWhoHoldsDeliveries(t *testing.T) {
@@ -125,22 +125,22 @@ func TestTheOperatorSeesWhoHoldsDeliveries(t *testing.T) {
 	hold("ep_a", "paused: by hand")
 	hold("ep_gone", "tripped: it failed")
 	got := s.signIn(s.operator).open("/operator?account=other")
-	got.wants(t, "acme https://a.example/<b> paused paused: by hand", "ep_gone (deleted; what it holds is declined within minutes) - tripped: it failed")
+	got.wants(t, "Of all accounts, those endpoints that hold something now", "paused acme paused: by hand https://a.example/<b>", "- acme tripped: it failed ep_gone (deleted; what it holds is declined within minutes)")
 	got.holds(t, `href="/endpoints/ep_a?account=acme"`, `href="/?account=acme"`)
 }
 
-func TestTheOperatorSeesWhoseBooksDoNotAgree(t *testing.T) {
+func TestTheOperatorSeesOfWhomSomethingIsMissing(t *testing.T) {
 	s := newSite(t)
 	s.putLedger(webhook.Ledger{Account: "acme", Accepted: 10})
 	s.putLedger(webhook.Ledger{Account: "other", Accepted: 10, Difference: 4, Repaired: 3, Missing: []string{"dlv_1"}})
 	s.putLedger(webhook.Ledger{Accepted: 20, Difference: 4, Repaired: 3, Missing: []string{"dlv_1"}})
 	got := s.signIn(s.operator).open("/operator")
 	got.wants(t, "4 deliveries missing , of 20", "What to do: look in the log of sweep", "other 4 3 0 2026-03-01 12:00:00")
-	got.lacks(t, "acme 0 0 0", "The books agree")
+	got.lacks(t, "acme 0 0 0", "Nothing is missing")
 	got.holds(t, `href="/?account=other"`)
 }
 
-func TestAccountsWhoseBooksDoNotAgreeAreFoundBehindManyThatDo(t *testing.T) {
+func TestAccountsOfWhichSomethingIsMissingAreFoundBehindManyOthers(t *testing.T) {
 	s := newSite(t)
 	for i := range 251 {
 		s.putLedger(webhook.Ledger{Account: fmt.Sprintf("b%03d", i), Accepted: 1, Stuck: i / 250})

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
+	"strings"
 
 	g "maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
@@ -32,13 +32,14 @@ type hourCounts struct {
 type endpointCounts struct {
 	Endpoint string       `json:"endpoint"`
 	Total    counts       `json:"total"`
-	Hours    []hourCounts `json:"hours"`
+	Hours    []hourCounts `json:"hours"` // those in which something was counted
 }
 
 // statistics are the attempts of the last day.
 type statistics struct {
+	Since     string           `json:"since"`
 	Total     counts           `json:"total"`
-	Hours     []hourCounts     `json:"hours"`
+	Hours     []hourCounts     `json:"hours"` // all
 	Endpoints []endpointCounts `json:"endpoints"`
 }
 
@@ -48,14 +49,12 @@ type overview struct {
 	endpoints  []endpoint
 	newest     []delivery
 	ledger     ledger
+	lost       map[string]lost // by endpoint, "" for the URLs on jobs
 }
 
-func (d *Dashboard) addOverview() { d.show("/{$}", overviewPage) }
+func (d *Dashboard) addOverview() { d.show("/{$}", ofAnAccount(overviewPage)) }
 
 func overviewPage(v *visit) (page, error) {
-	if v.account() == "" {
-		return page{next: "/accounts"}, nil
-	}
 	o, err := readOverview(v)
 	if err != nil {
 		return page{}, err
@@ -80,7 +79,11 @@ func readOverview(v *visit) (overview, error) {
 		reading{"/v1/endpoints", v.query(), &endpoints},
 		reading{"/v1/deliveries", v.query("limit", "10"), &newest},
 	)
+	if err != nil {
+		return o, err
+	}
 	o.endpoints, o.newest = endpoints.Items, newest.Items
+	o.lost, err = readLost(v, o.statistics)
 	return o, err
 }
 
@@ -121,46 +124,7 @@ func writeAJob(v *visit) g.Node {
 		return g.Group{g.Text("Let your platform run a job. When it ends, your endpoint is told, and you see it under "), link(v.link("/jobs"), "Jobs"), g.Text(".")}
 	}
 	return g.Group{g.Text("Write a job that has ended. The endpoint is told, and you see it under "), link(v.link("/jobs"), "Jobs"), g.Text("."),
-		copyable("first-job", "Command that writes a job", writeJobCommand(v))}
-}
-
-// need is something that does not go away by itself.
-type need struct {
-	state string // its badge
-	why   g.Node
-}
-
-// needs are the endpoints that somebody has to look after, and how.
-func (o overview) needs(v *visit) g.Node {
-	if len(o.endpoints) == 0 {
-		return nil
-	}
-	var list g.Group
-	for _, e := range o.endpoints {
-		if n, ok := e.need(); ok {
-			list = append(list, html.Li(html.Class("card"), badge(n.state), g.Text(" "), link(v.link(endpointPath(e.ID)), e.URL),
-				html.P(n.why, g.Text(" "), html.Strong(g.Text("What to do: ")), g.Text(words()[n.state].todo))))
-		}
-	}
-	if len(list) == 0 {
-		return section("What needs you", html.P(g.Text("Nothing. Every endpoint is called, and answers.")))
-	}
-	return section("What needs you", html.Ul(html.Class("needs"), list))
-}
-
-// need tells the worst of what is wrong with an endpoint.
-func (e endpoint) need() (need, bool) {
-	h := e.Health
-	switch {
-	case e.Status != statusEnabled:
-		return need{e.Status, g.Text(cmp.Or(sentence(e.StatusReason), words()[e.Status].means))}, true
-	case h.State == "failing":
-		return need{h.State, g.Group{g.Text(sentence(h.Reason) + " Failing since "), when(h.Since),
-			g.If(h.DisabledAt != "", g.Group{g.Text("; it will be disabled at "), when(h.DisabledAt)}), g.Text(".")}}, true
-	case h.Circuit.State == "open":
-		return need{h.Circuit.State, g.Group{g.Text(words()[h.Circuit.State].means + " It is tried again at "), countdown(h.Circuit.Until), g.Text(".")}}, true
-	}
-	return need{}, false
+		copyable("first-job", "Commands that write a job", firstJob(v))}
 }
 
 // day shows the last 24 hours.
@@ -169,33 +133,56 @@ func (o overview) day(v *visit) g.Node {
 	if t.Delivered+t.Failed == 0 {
 		return section("The last 24 hours", html.P(g.Text("Nothing was sent.")))
 	}
-	hours, list := byHour(o.statistics.Hours)
+	hours := hourNames(o.statistics.Hours)
+	ended, retried := byHour(hours, o.statistics.Hours)
 	answer, lag := make([]*latencies, len(hours)), make([]*latencies, len(hours))
 	for i, h := range o.statistics.Hours {
 		answer[i], lag[i] = h.Answer, h.Lag
 	}
 	return section("The last 24 hours",
 		html.Div(html.Class("tiles"),
-			figure("Success rate", rate(t), g.Text(number(t.Delivered)+" of "+number(t.Delivered+t.Failed)+" attempts")),
-			figure("Delivered", number(t.Delivered), link(v.link("/deliveries", "state", "delivered"), "See them")),
-			figure("Failed attempts", number(t.Failed), link(v.link("/deliveries", "state", "waiting"), "See what is tried again")),
-			figure("Given up", number(t.GivenUp), g.Group{g.Text("See the "), link(v.link("/deliveries", "state", "exhausted"), "exhausted"),
-				g.Text(" and the "), link(v.link("/deliveries", "state", "dead"), "dead")})),
-		html.H3(g.Text("Attempts by hour")),
-		stackedBars("by-hour", "Attempts in each of the last 24 hours, by what came of them", hours, list),
+			figure("Success rate", rate(t), g.Text(number(t.Delivered)+" of "+number(t.Delivered+t.GivenUp)+" deliveries that ended")),
+			figure("Delivered", number(t.Delivered), link(v.link("/deliveries", "state", string(webhook.StateDelivered)), "See them")),
+			figure("Given up", number(t.GivenUp), g.Group{g.Text("See the "), link(v.link("/deliveries", "state", string(webhook.StateExhausted)), "exhausted"),
+				g.Text(" and the "), link(v.link("/deliveries", "state", string(webhook.StateDead)), "dead")}),
+			figure(triedAgain, number(t.retried()), link(v.link("/deliveries", "state", string(webhook.StateWaiting)), "See what waits"))),
+		html.H3(g.Text("Deliveries that ended, by hour")),
+		stackedBars("by-hour", "Deliveries that ended in each of the last 24 hours, and failed attempts that were tried again", hours, ended, retried),
 		html.Div(html.Class("pair"),
 			timing("answer", "How long your receivers take to answer", "From the request to the whole answer", t.Answer, hours, answer),
 			timing("lag", "From the event to its delivery", "From the event to the receiver's answer, retries included; without what was resent", t.Lag, hours, lag)))
 }
 
-// byHour makes the series of the chart of attempts.
-func byHour(list []hourCounts) ([]string, []series) {
-	hours := make([]string, len(list))
-	delivered, failed, given := make([]int, len(list)), make([]int, len(list)), make([]int, len(list))
+// triedAgain names the attempts that failed without being the last of their
+// delivery. They say nothing of what was lost, and so are in no rate.
+const triedAgain = "Failed attempts, tried again"
+
+// retried is how many they are.
+func (c counts) retried() int { return max(0, c.Failed-c.GivenUp) }
+
+// hourNames are the hours of the span.
+func hourNames(list []hourCounts) []string {
+	names := make([]string, len(list))
 	for i, h := range list {
-		hours[i], delivered[i], failed[i], given[i] = h.Hour, h.Delivered, h.Failed-h.GivenUp, h.GivenUp
+		names[i] = h.Hour
 	}
-	return hours, []series{{"delivered", "c1", delivered}, {"failed, tried again", "c2", failed}, {"failed and given up", "c3", given}}
+	return names
+}
+
+// byHour makes the series of the chart of deliveries, and that of the attempts
+// beside them. Hours that the list leaves out have nothing.
+func byHour(hours []string, list []hourCounts) (ended []series, retried series) {
+	place := make(map[string]int, len(hours))
+	for i, name := range hours {
+		place[name] = i
+	}
+	delivered, given, again := make([]int, len(hours)), make([]int, len(hours)), make([]int, len(hours))
+	for _, h := range list {
+		if i, ok := place[h.Hour]; ok {
+			delivered[i], given[i], again[i] = h.Delivered, h.GivenUp, h.retried()
+		}
+	}
+	return []series{{"delivered", "c1", delivered}, {"given up", "c3", given}}, series{strings.ToLower(triedAgain), "line", again}
 }
 
 // timing shows the percentiles of a day and their hours.
@@ -217,14 +204,14 @@ func figure(name, value string, below g.Node) g.Node {
 	return html.Div(html.Class("card"), html.Div(g.Text(name)), html.Div(html.Class("figure"), g.Text(value)), html.Small(below))
 }
 
-// rate is the share of attempts that succeeded. It is rounded down, so that
-// 100 % means all.
+// rate is the share of the deliveries that ended which were delivered: an attempt
+// that failed and was tried again costs nobody anything.
 func rate(c counts) string {
-	all := c.Delivered + c.Failed
-	if all == 0 {
+	ended := c.Delivered + c.GivenUp
+	if ended == 0 {
 		return "-"
 	}
-	return strconv.FormatFloat(float64(1000*c.Delivered/all)/10, 'f', -1, 64) + " %"
+	return percentOf(c.Delivered, ended)
 }
 
 // maxWatched is how many endpoints the overview shows.
@@ -232,23 +219,33 @@ const maxWatched = 25
 
 // endpointList shows the endpoints with their last 24 hours, the busiest first.
 func (o overview) endpointList(v *visit) g.Node {
-	byID := map[string]endpointCounts{}
-	for _, c := range o.statistics.Endpoints {
-		byID[c.Endpoint] = c
-	}
+	byID, hours := o.byEndpoint(), hourNames(o.statistics.Hours)
 	attempts := func(e endpoint) int { return byID[e.ID].Total.Delivered + byID[e.ID].Total.Failed }
 	shown := slices.SortedStableFunc(slices.Values(o.endpoints), func(a, b endpoint) int { return cmp.Compare(attempts(b), attempts(a)) })
 	var rows []g.Node
 	for _, e := range shown[:min(len(shown), maxWatched)] {
-		rows = append(rows, countsRow(e.badges(), link(v.link(endpointPath(e.ID)), e.URL), byID[e.ID]))
+		state := e.badges()
+		if n, ok := byID[e.ID].need(); ok && e.isUnsuspected() {
+			state = n.mark()
+		}
+		rows = append(rows, countsRow(state, html.Span(html.Class("wide"), link(v.link(endpointPath(e.ID)), e.URL)), byID[e.ID], hours))
 	}
 	if c, ok := byID[""]; ok {
-		rows = append(rows, countsRow(g.Text("-"), g.Text("URLs that jobs themselves name"), c))
+		rows = append(rows, countsRow(g.Text("-"), g.Text("URLs that jobs themselves name"), c, hours))
 	}
 	return section("Endpoints",
-		table("Endpoints and their last 24 hours", []string{"State", "Endpoint", "24 hours", "Success rate", "Attempts", "Given up"}, rows,
+		table("Endpoints and their last 24 hours", []string{"State", "Success rate", "Endpoint", "24 hours", "Delivered", "Given up", triedAgain}, rows,
 			html.P(g.Text("There is no endpoint yet. "), link(v.link("/endpoints/new"), "Make one"), g.Text(": it is told of every job from then on."))),
 		g.If(len(shown) > maxWatched, html.P(link(v.link("/endpoints"), fmt.Sprintf("All %d endpoints", len(shown))))))
+}
+
+// byEndpoint are the statistics of each endpoint, and with "" of the URLs on jobs.
+func (o overview) byEndpoint() map[string]endpointCounts {
+	byID := make(map[string]endpointCounts, len(o.statistics.Endpoints))
+	for _, c := range o.statistics.Endpoints {
+		byID[c.Endpoint] = c
+	}
+	return byID
 }
 
 // badges are the state of an endpoint: whether it is called, and how it answers.
@@ -259,10 +256,10 @@ func (e endpoint) badges() g.Node {
 	return e.Health.badges()
 }
 
-func countsRow(state, name g.Node, c endpointCounts) g.Node {
-	_, list := byHour(c.Hours)
-	label := fmt.Sprintf("%s delivered, %s failed in the last 24 hours", number(c.Total.Delivered), number(c.Total.Failed))
-	return row(state, name, sparkBars(label, list...), g.Text(rate(c.Total)), g.Text(number(c.Total.Delivered+c.Total.Failed)), g.Text(number(c.Total.GivenUp)))
+func countsRow(state, name g.Node, c endpointCounts, hours []string) g.Node {
+	ended, _ := byHour(hours, c.Hours)
+	label := fmt.Sprintf("%s delivered, %s given up in the last 24 hours", number(c.Total.Delivered), number(c.Total.GivenUp))
+	return row(state, g.Text(rate(c.Total)), name, sparkBars(label, ended...), g.Text(number(c.Total.Delivered)), g.Text(number(c.Total.GivenUp)), g.Text(number(c.Total.retried())))
 }
 
 func (o overview) newestList(v *visit) g.Node {

@@ -76,15 +76,17 @@ func TestTheOverviewShowsTheLastDay(t *testing.T) {
 	)
 	got := s.signIn(s.acme).open("/")
 	got.wants(t,
-		"Success rate 77.8 % 1,403 of 1,803 attempts", "Delivered 1,403", "Failed attempts 400", "Given up 7",
-		"Hour from delivered failed, tried again failed and given up 2026-03-01 12:00:00 1,200 0 0 2026-03-01 11:00:00 3 0 0 2026-03-01 10:00:00 0 0 0 2026-03-01 09:00:00 200 393 7",
+		"Success rate 99.5 % 1,403 of 1,410 deliveries that ended", "Delivered 1,403", "Given up 7", "Failed attempts, tried again 393",
+		"Hour from delivered given up failed attempts, tried again 2026-03-01 12:00:00 1,200 0 0 2026-03-01 11:00:00 3 0 0 2026-03-01 10:00:00 0 0 0 2026-03-01 09:00:00 200 7 393",
 		"p50 43 ms p95 over 31 s p99 over 31 s", "p50 110 ms p95 110 ms p99 110 ms",
-		"healthy https://a.example/hook 100 % 1,200 0", "healthy https://b.example/hook 33.3 % 600 7", "- URLs that jobs themselves name 100 % 3 0",
+		"healthy 100 % https://a.example/hook 1,200 0 0", "healthy 96.6 % https://b.example/hook 200 7 393", "- 100 % URLs that jobs themselves name 3 0 0",
 	)
 	got.lacks(t, "99,999", "88,888", "c.example")
-	got.holds(t, `aria-label="1,200 delivered, 0 failed in the last 24 hours"`, `aria-label="Attempts in each of the last 24 hours, by what came of them"`,
-		"<title>2026-03-01 09:00:00 UTC; delivered 200; failed, tried again 393; failed and given up 7</title>", `href="/endpoints/ep_a"`, "data-live")
-	if text := got.text(); strings.Index(text, "healthy https://a.example/hook") > strings.Index(text, "healthy https://b.example/hook") {
+	got.holds(t, `aria-label="1,200 delivered, 0 given up in the last 24 hours"`, `aria-label="Deliveries that ended in each of the last 24 hours, and failed attempts that were tried again"`,
+		"<title>2026-03-01 09:00:00 UTC; delivered 200; given up 7; failed attempts, tried again 393</title>",
+		`<path class="c1" d="M201 240V9h8V240z"></path><path class="c3" d="M201 9V0h8V9z">`, // the twenty-first hour of 24, also of a list that has it alone
+		`href="/endpoints/ep_a"`, "data-live")
+	if text := got.text(); strings.Index(text, "healthy 100 % https://a.example/hook") > strings.Index(text, "healthy 96.6 % https://b.example/hook") {
 		t.Error("the busiest endpoint is not the first")
 	}
 }
@@ -92,8 +94,16 @@ func TestTheOverviewShowsTheLastDay(t *testing.T) {
 func TestOneFailureInTenThousandIsNotRoundedAway(t *testing.T) {
 	s := newSite(t)
 	s.putEndpoint("acme", "ep_a", "https://a.example/hook")
-	s.counts(webhook.Stats{Account: "acme", Endpoint: "ep_a", Hour: noon(), Delivered: 9999, Failed: 1})
+	s.counts(webhook.Stats{Account: "acme", Endpoint: "ep_a", Hour: noon(), Delivered: 9999, Failed: 1, GivenUp: 1})
 	s.signIn(s.acme).open("/").wants(t, "Success rate 99.9 %")
+}
+
+func TestAnAttemptThatWasTriedAgainCostsNothingOfTheSuccessRate(t *testing.T) {
+	s := newSite(t)
+	s.putEndpoint("acme", "ep_a", "https://a.example/hook")
+	s.counts(webhook.Stats{Account: "acme", Endpoint: "ep_a", Hour: noon(), Delivered: 3, Failed: 1})
+	s.signIn(s.acme).open("/").wants(t, "Success rate 100 % 3 of 3 deliveries that ended", "Failed attempts, tried again 1", "healthy 100 % https://a.example/hook 3 0 1",
+		"What needs you Nothing. Every endpoint is called, and answers.")
 }
 
 func TestTheOverviewNamesTheEndpointsThatNeedSomebody(t *testing.T) {
@@ -111,29 +121,97 @@ func TestTheOverviewNamesTheEndpointsThatNeedSomebody(t *testing.T) {
 		"paused https://paused.example/<script> We are moving. What to do: Resume it",
 		"disabled https://gone.example/<script> It answered 410. What to do: Mend the receiver, resume it, then recover what was missed.",
 		"failing https://failing.example/<script> 500 for an hour. Failing since 2026-03-01 11:00:00 ; it will be disabled at 2026-03-06 11:00:00 . What to do: Mend the receiver",
-		"open https://tripped.example/<script> It failed so often that it is left alone for a while. It is tried again at 2026-03-01 12:01:00 . What to do: Mend the receiver")
-	got.lacks(t, "well.example/<script> It", "trying.example/<script> It", "Nothing. Every endpoint is called")
+		"open https://tripped.example/<script> It failed so often that it is left alone for a while. It is tried again at 2026-03-01 12:01:00 . What to do: Mend the receiver",
+		"half open https://trying.example/<script> It failed often; one attempt finds out whether it works again. What to do: Wait for that attempt.")
+	got.lacks(t, "well.example/<script> It", "Nothing. Every endpoint is called")
 	if strings.Contains(got.body, "<script>") {
 		t.Error("a URL became a script")
 	}
 }
 
-func TestAnAccountWhoseEndpointsAnswerNeedsNobody(t *testing.T) {
+func TestAnEndpointWithoutOneSuccessNeedsSomebodyBeforeItIsCalledFailing(t *testing.T) {
 	s := newSite(t)
-	s.putEndpoint("acme", "ep_a", "https://a.example/hook")
-	s.signIn(s.acme).open("/").wants(t, "What needs you Nothing. Every endpoint is called, and answers.", "The last 24 hours Nothing was sent.", "healthy https://a.example/hook - 0 0")
+	for _, id := range []string{"ep_dead", "ep_once", "ep_mixed", "ep_quiet"} {
+		s.putEndpoint("acme", id, "https://"+id+".example/hook")
+	}
+	s.counts(
+		webhook.Stats{Account: "acme", Endpoint: "ep_dead", Hour: noon(), Failed: 9},
+		webhook.Stats{Account: "acme", Endpoint: "ep_once", Hour: noon(), Failed: 1},
+		webhook.Stats{Account: "acme", Endpoint: "ep_mixed", Hour: noon(), Delivered: 1, Failed: 9},
+		webhook.Stats{Account: "acme", Hour: noon(), Failed: 2},
+	)
+	got := s.signIn(s.acme).open("/")
+	got.wants(t, "no success https://ep_dead.example/hook All 9 attempts of the last 24 hours failed. What to do: Mend the receiver",
+		"no success https://ep_once.example/hook The only attempt of the last 24 hours failed.",
+		"no success URLs that jobs themselves name All 2 attempts")
+	got.wants(t, "no success - https://ep_dead.example/hook 0 0 9", "healthy 100 % https://ep_mixed.example/hook 1 0 9") // in the list of endpoints
+	got.lacks(t, "no success https://ep_mixed", "no success https://ep_quiet", "healthy - https://ep_dead", "Every endpoint is called")
 }
 
-func TestTheLedgerSaysWhetherTheBooksAgree(t *testing.T) {
+func TestWhatWasGivenUpNeedsSomebodyUntilItIsSentAgain(t *testing.T) {
+	s := newSite(t)
+	s.putEndpoint("acme", "ep_a", "https://a.example/hook")
+	give := func(endpoint string, state webhook.State, created, ended time.Duration) webhook.Delivery {
+		return s.putDelivery("acme", func(d *webhook.Delivery) {
+			as(state, 500, "")(d)
+			d.Target.Endpoint, d.CreatedAt, d.UpdatedAt = endpoint, noon().Add(-created), noon().Add(-ended)
+		})
+	}
+	give("ep_a", webhook.StateExhausted, 80*time.Hour, 30*time.Hour) // too long ago
+	oldest := give("ep_a", webhook.StateExhausted, 50*time.Hour, 20*time.Hour)
+	give("ep_a", webhook.StateExhausted, 2*time.Hour, time.Hour)
+	give("ep_a", webhook.StateDead, 2*time.Hour, time.Hour)
+	give("", webhook.StateDead, 2*time.Hour, time.Hour)
+	s.counts(webhook.Stats{Account: "acme", Endpoint: "ep_a", Hour: noon(), Delivered: 5, Failed: 3, GivenUp: 3}, webhook.Stats{Account: "acme", Hour: noon(), Failed: 1, GivenUp: 1})
+	b := s.signIn(s.acme)
+	got := b.open("/")
+	got.wants(t, "given up https://a.example/hook 3 deliveries given up in the last 24 hours: 2 exhausted , 1 dead . What to do: Mend the receiver, then send again what is exhausted , send again what is dead .",
+		"given up URLs that jobs themselves name 1 delivery given up in the last 24 hours: 1 dead .")
+	got.lacks(t, "Nothing. Every endpoint is called")
+	again := hrefOf(t, got, "/resends/new?endpoint=ep_a&amp;since=2026-02-27T10%3A00%3A00.000Z&amp;state=exhausted")
+	b.open(again).wants(t, "Resend in bulk")
+	if at := oldest.CreatedAt.Format("2006-01-02T15:04:05"); at != "2026-02-27T10:00:00" {
+		t.Errorf("the oldest was made at %s", at)
+	}
+
+	s = newSite(t) // where the same was given up, and is delivered by now
+	s.putEndpoint("acme", "ep_a", "https://a.example/hook")
+	s.putDelivery("acme", nil)
+	s.counts(webhook.Stats{Account: "acme", Endpoint: "ep_a", Hour: noon(), Delivered: 5, Failed: 3, GivenUp: 3})
+	got = s.signIn(s.acme).open("/")
+	got.wants(t, "What needs you Nothing any more. What was given up")
+	got.lacks(t, "Every endpoint is called", "given up https")
+}
+
+func TestDeliveriesThatAreMissingNeedSomebody(t *testing.T) {
+	s := newSite(t)
+	s.putEndpoint("acme", "ep_a", "https://a.example/hook")
+	s.putLedger(webhook.Ledger{Account: "acme", Accepted: 10, Difference: 3, Repaired: 2, Missing: []string{"dlv_1"}})
+	got := s.signIn(s.acme).open("/")
+	got.wants(t, "not all there Is everything there? 3 deliveries missing when it was last checked; 2 sent again. What to do: Tell your platform")
+	got.holds(t, `href="#ledger"`, `id="ledger"`)
+	s.putLedger(webhook.Ledger{Account: "acme", Accepted: 10, Stuck: 2})
+	s.signIn(s.acme).open("/").wants(t, "not all there Is everything there? 2 deliveries stood still, and were queued again. What to do: Nothing but to look here again")
+}
+
+func TestNobodySaysThatEndpointsAnswerWhereNothingWasDelivered(t *testing.T) {
+	s := newSite(t)
+	s.putEndpoint("acme", "ep_a", "https://a.example/hook")
+	got := s.signIn(s.acme).open("/")
+	got.wants(t, "What needs you Nothing is known that does.", "send them a test", "The last 24 hours Nothing was sent.", "healthy - https://a.example/hook 0 0 0")
+	got.lacks(t, "Every endpoint is called, and answers")
+}
+
+func TestTheLedgerSaysWhetherAnythingIsMissing(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		ledger webhook.Ledger
 		want   []string
 	}{
 		{"they agree", webhook.Ledger{Accepted: 1005, States: map[webhook.State]int{webhook.StateDelivered: 1002, webhook.StateHeld: 3}},
-			[]string{"The books agree. Of 1,005 deliveries that must be there none is missing.", "Checked at 2026-03-01 12:00:00 , for the jobs created in the hours from 2026-03-01 12:00:00 , 2026-03-01 11:00:00", "1,002 delivered", "3 held", "0 dead"}},
+			[]string{"Nothing is missing: of 1,005 deliveries that must be there, each one was found.", "Checked at 2026-03-01 12:00:00 , for the jobs created in the hours from 2026-03-01 12:00:00 , 2026-03-01 11:00:00", "1,002 delivered", "3 held", "0 dead"}},
 		{"more than called for", webhook.Ledger{Accepted: 2, Uncounted: 4},
-			[]string{"The books agree.", "4 more are there than the jobs tell of"}},
+			[]string{"Nothing is missing:", "4 more are there than your jobs call for now"}},
 		{"a loss", webhook.Ledger{Accepted: 10, Difference: 3, Repaired: 2, Unnamed: 1, Missing: []string{"dlv_1", "dlv_2"}},
 			[]string{"The rest is for the operator", "3 deliveries missing , of 10 that must be there. Sent again under their own ids: 2. Events of progress, of which nothing but the count is known: 1.", "Those that were missing dlv_1 dlv_2"}},
 		{"lost messages", webhook.Ledger{Accepted: 10, Stuck: 4}, []string{"4 deliveries stood still for more than half an hour"}},
@@ -148,7 +226,7 @@ func TestTheLedgerSaysWhetherTheBooksAgree(t *testing.T) {
 			got.wants(t, row.want...)
 			got.lacks(t, "77,777")
 			if row.ledger.Difference+row.ledger.Stuck > 0 {
-				got.lacks(t, "The books agree")
+				got.lacks(t, "Nothing is missing")
 			}
 			got.holds(t, `href="/deliveries?state=held"`)
 		})
@@ -158,8 +236,8 @@ func TestTheLedgerSaysWhetherTheBooksAgree(t *testing.T) {
 func TestALedgerThatWasNeverCheckedSaysSo(t *testing.T) {
 	got := newSite(t)
 	page := got.signIn(got.acme).open("/")
-	page.wants(t, "The books have not been checked yet.")
-	page.lacks(t, "The books agree")
+	page.wants(t, "It has not been checked yet.")
+	page.lacks(t, "Nothing is missing")
 }
 
 func TestANewAccountIsTaughtItsFirstSteps(t *testing.T) {
@@ -169,7 +247,7 @@ func TestANewAccountIsTaughtItsFirstSteps(t *testing.T) {
 	got.wants(t, "First steps Make an endpoint : the URL at which your server takes webhooks. Send a test", "Let your platform run a job")
 	got.lacks(t, "Done.", "curl", "What needs you")
 	got.holds(t, `href="/endpoints/new"`)
-	platform.open("/?account=acme").wants(t, `curl -X PUT 'https://jobhook.example/v1/jobs/first-job'`, `'{"account":"acme","kind":"async","status":"success"}'`)
+	platform.open("/?account=acme").wants(t, `curl -X PUT 'https://jobhook.example/v1/jobs/my-first-job'`, `'{"account":"acme","kind":"async","status":"pending"}'`, "curl -X PATCH", `'{"status":"success"}'`)
 
 	s.putEndpoint("acme", "ep_a", "https://a.example/hook")
 	customer.open("/").wants(t, "takes webhooks. Done.")

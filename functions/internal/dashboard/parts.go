@@ -24,6 +24,7 @@ func problemBox(p *problem) g.Node {
 			return html.Li(g.If(e.Field != "", html.Code(g.Text(e.Field))), g.If(e.Field != "", g.Text(": ")), g.Text(e.Problem+"; "+e.Cure+"."))
 		}))),
 		g.If(p.RetryAfter != "", html.P(g.Text("Try again in "+p.RetryAfter+" s."))),
+		g.If(strings.HasPrefix(p.Type, "/problems/"), html.P(html.A(html.Href(p.Type), g.Text("What this refusal means")))),
 		g.If(p.RequestID != "", html.P(g.Text("Its name in the log: "), html.Code(g.Text(p.RequestID)))))
 }
 
@@ -65,7 +66,7 @@ func text(s string) g.Node {
 	if s == "" {
 		return nil
 	}
-	return g.Text(s)
+	return g.Text(visible(s))
 }
 
 // code is a fact's value in the letters of programs, nil when there is none.
@@ -73,7 +74,7 @@ func code(s string) g.Node {
 	if s == "" {
 		return nil
 	}
-	return html.Code(g.Text(s))
+	return html.Code(g.Text(visible(s)))
 }
 
 // long shows a text of many lines, such as a body: what is no text of lines is
@@ -83,7 +84,7 @@ func long(label, s string) g.Node {
 }
 
 // link is a link to another page of ours, whose address v.link has made.
-func link(address, label string) g.Node { return html.A(html.Href(address), g.Text(label)) }
+func link(address, label string) g.Node { return html.A(html.Href(address), g.Text(visible(label))) }
 
 // badge shows the state of something, and explains it to who points at it.
 func badge(state string) g.Node {

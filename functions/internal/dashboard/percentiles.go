@@ -46,14 +46,18 @@ func latencyLines(id, label string, hours []string, values []*latencies) g.Node 
 	size, lines := wide(len(hours)), percentileLines()
 	return html.Figure(html.Class("chart"),
 		html.FigCaption(html.Class("key"), g.Map(lines, func(p percentile) g.Node {
-			return html.Span(html.SVG(g.Attr("viewBox", "0 0 24 8"), html.Width("24"), html.Height("8"), html.Aria("hidden", "true"),
-				line(p.dash, "M0 4H24")), g.Text(p.name))
+			return html.Span(lineKey(p.dash), g.Text(p.name))
 		})),
 		plot(latencyMarks(), hours, svg(size, label, grid(size, decadesMS), g.Map(lines, func(p percentile) g.Node {
 			return line(p.dash, steps(values, p.of))
 		}))),
 		latencyTable(id, label, hours, values),
 	)
+}
+
+// lineKey is a piece of a line for the key of a chart.
+func lineKey(dash string) g.Node {
+	return html.SVG(g.Attr("viewBox", "0 0 24 8"), html.Width("24"), html.Height("8"), html.Aria("hidden", "true"), line(dash, "M0 4H24"))
 }
 
 func line(dash, d string) g.Node {

@@ -40,8 +40,8 @@ func queueNames() map[string]string {
 func queueTable(queues []queue) g.Node {
 	return g.Group{
 		html.P(g.Text("What may be received now should be little; if it grows, attempts are made more slowly than they come. A dead letter is our fault, never a receiver's: look in the log, mend, and queue it again. "), more("operate")),
-		table("Queues", []string{"Queue", "To be received", "Under way, or waiting", "Sent for later", "Dead letters"}, g.Map(queues, func(q queue) g.Node {
-			return row(g.Group{code(q.Name), g.Text(" " + queueNames()[q.Name])}, g.Text(number(q.Visible)), g.Text(number(q.Hidden)), g.Text(number(q.Delayed)), q.dead())
+		table("Queues", []string{"Queue", "Dead letters", "To be received", "Under way, or waiting", "Sent for later"}, g.Map(queues, func(q queue) g.Node {
+			return row(g.Group{code(q.Name), g.Text(" " + queueNames()[q.Name])}, q.dead(), g.Text(number(q.Visible)), g.Text(number(q.Hidden)), g.Text(number(q.Delayed)))
 		}), html.P(g.Text("This server has no queues that can be looked into."))),
 	}
 }
@@ -66,18 +66,18 @@ func deadLettersPage(v *visit) (page, error) {
 	}
 	return page{title: "Dead letters of the queue " + name, in: "/operator", body: g.Group{
 		html.P(g.Text("Messages that were received too often and never finished. At most 100 are shown. On AWS those that somebody else looks at just now are missing.")),
-		table("Dead letters", []string{"About", "Message", "Received", "Sent"}, g.Map(found.Items, deadLetterRow),
+		table("Dead letters", []string{"About", "Sent", "Received", "Message"}, g.Map(found.Items, deadLetterRow),
 			html.P(g.Text("There is none. "), link("/operator", "Back to the queues"))),
 		g.If(len(found.Items) > 0, redriveForm(name)),
 	}}, nil
 }
 
 func deadLetterRow(l deadLetter) g.Node {
-	about := g.Text(cmp.Or(l.Account, "-"))
+	about := text(cmp.Or(l.Account, "-"))
 	if l.Account != "" && l.Delivery != "" {
 		about = link(lookAt(l.Account, "/deliveries/"+seg(l.Delivery)), l.Delivery)
 	}
-	return row(about, html.Code(html.Class("wide"), g.Text(l.Body)), g.Text(times(l.Receives)), when(l.SentAt))
+	return row(about, when(l.SentAt), g.Text(times(l.Receives)), html.Code(html.Class("wide"), g.Text(visible(l.Body))))
 }
 
 // redriveForm asks once more.

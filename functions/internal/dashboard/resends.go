@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -40,11 +39,12 @@ type dryRun struct {
 const usualRate = "50"
 
 func (d *Dashboard) addResends() {
-	d.show("/resends", resendsPage)
-	d.show("/resends/new", newResendPage)
+	d.show("/resends", ofAnAccount(resendsPage))
+	d.show("/resends/new", ofAnAccount(newResendPage))
 	d.do("/resends", startResend)
-	d.show("/resends/{id}", resendPage)
+	d.show("/resends/{id}", ofAnAccount(resendPage))
 	d.do("/resends/{id}/cancel", cancelResend)
+	d.back("/resends/{id}/cancel", func(v *visit) string { return v.link("/resends/"+seg(v.r.PathValue("id")), "of", v.param("of")) })
 }
 
 func resendsPage(v *visit) (page, error) {
@@ -91,7 +91,7 @@ func newResendPage(v *visit) (page, error) {
 	}
 	err := f.ask(v, c.what, true, &c.dryRun)
 	if p := refusalOf(err); p != nil {
-		return f.show(v, nil, p.titled("It cannot be counted"))
+		return f.show(v, nil, p.titled("It cannot be counted").named(resendLabels()))
 	}
 	if err != nil {
 		return page{}, err
@@ -105,21 +105,34 @@ func startResend(v *visit) (page, error) {
 	var made bulkResend
 	err := f.ask(v, f.chosen, false, &made)
 	if p := refusalOf(err); p != nil {
-		return f.show(v, nil, p.titled("Nothing was sent"))
+		return f.show(v, nil, p.titled("Nothing was sent").named(resendLabels()))
 	}
 	return page{next: v.link("/resends/"+seg(made.ID), "said", "started", "of", v.form("of"))}, err
 }
 
 // ask asks the API for a bulk resend, or for a dry run, in which nothing is sent.
+// A rate that is no number goes there as it is, to be refused with what else is wrong.
 func (f resendForm) ask(v *visit, what selection, dry bool, out any) error {
-	rate, err := strconv.Atoi(f.rate)
-	if err != nil {
-		return &problem{Status: http.StatusUnprocessableEntity, Errors: []fieldProblem{{Field: "rate", Problem: "it is no whole number", Cure: "write one from 1 to 500"}}}
+	var rate any = f.rate
+	own := []fieldProblem{{Field: "rate", Problem: "it is no whole number", Cure: "write one from 1 to 500"}}
+	if n, err := strconv.Atoi(f.rate); err == nil {
+		rate, own = n, nil
 	}
-	_, err = v.send(apiCall{key: v.key, method: http.MethodPost, path: "/v1/resends", query: v.query(), once: v.form("once"),
+	_, err := v.send(apiCall{key: v.key, method: http.MethodPost, path: "/v1/resends", query: v.query(), once: v.form("once"),
 		in: map[string]any{"filter": what, "rate": rate, "dry_run": dry}, out: out})
-	return err
+	return alsoWrong(err, own)
 }
+
+// resendLabels are what the form calls the fields that the API may refuse.
+func resendLabels() map[string]string {
+	labels := map[string]string{"filter": "The filters", "rate": rateLabel}
+	for name, label := range filterLabels() {
+		labels["filter."+name] = label
+	}
+	return labels
+}
+
+const rateLabel = "Deliveries a second"
 
 // show shows the form, and below it what was counted.
 func (f resendForm) show(v *visit, counted *countedResend, refused *problem) (page, error) {
@@ -132,12 +145,12 @@ func (f resendForm) show(v *visit, counted *countedResend, refused *problem) (pa
 		html.P(g.Text("Choose what to send once more, and count it. Nothing is sent before you have seen how much it is.")),
 		html.Form(html.Method("get"), html.Action("/resends/new"), html.Class("card"), accountField(v), hiddenField("count", "1"),
 			html.Div(html.Class("bar"), f.chosen.fields(resendable(), endpoints),
-				field("Deliveries a second", html.Input(html.ID("rate"), html.Name("rate"), html.Type("number"), html.Min("1"), html.Max("500"), html.Value(f.rate)), "")),
+				field(rateLabel, html.Input(html.ID("rate"), html.Name("rate"), html.Type("number"), html.Min("1"), html.Max("500"), html.Value(f.rate)), "")),
 			submit("Count")),
 		f.countedSection(v, counted, endpoints),
 	}}
 	if refused != nil {
-		p.status = refused.Status
+		p.title, p.status = refusedTitle(p.title), refused.Status
 	}
 	return p, nil
 }
@@ -153,7 +166,7 @@ func (f resendForm) countedSection(v *visit, c *countedResend, endpoints []optio
 	if c == nil {
 		return nil
 	}
-	size := number(c.Matched)
+	size := deliveries(c.Matched)
 	if !c.Complete {
 		size = "more than " + size
 	}
@@ -163,12 +176,12 @@ func (f resendForm) countedSection(v *visit, c *countedResend, endpoints []optio
 	rows := g.Map(slices.Sorted(maps.Keys(c.ByState)), func(s webhook.State) g.Node {
 		return row(badge(string(s)), g.Text(number(c.ByState[s])), f.onlyThese(v, s, len(c.ByState) > 1))
 	})
-	return section("Counted: "+deliveriesOf(size, c.Matched == 1 && c.Complete),
+	return section("Counted: "+size,
 		html.P(g.Text("Chosen: "), c.what.words(endpoints), g.Text(". "+f.pace(c.dryRun))),
 		table("Counted, by state", []string{"State", "Deliveries", "Choose"}, rows, html.P(g.Text("None among the first that were looked at, but there is more to look at."))),
 		g.If(c.ByState[webhook.StateDelivered] > 0, html.P(g.Text("Delivered ones are among them, and their receivers get them twice. Choose a state to leave them out."))),
 		html.Form(html.Method("post"), html.Action(v.link("/resends")), c.what.hidden(), hiddenField("rate", f.rate), onceField(),
-			g.If(c.Complete, hiddenField("of", strconv.Itoa(c.Matched))), submit("Send "+deliveriesOf(size, c.Matched == 1 && c.Complete)+" again")),
+			g.If(c.Complete, hiddenField("of", strconv.Itoa(c.Matched))), submit("Send "+size+" again")),
 	)
 }
 
@@ -180,7 +193,8 @@ func (f resendForm) onlyThese(v *visit, s webhook.State, several bool) g.Node {
 	case !several:
 		return nil
 	}
-	return link(v.link("/resends/new", f.chosen.with("state", string(s)).pairs("rate", f.rate, "count", "1")...), "Only these")
+	only := v.link("/resends/new", f.chosen.with("state", string(s)).pairs("rate", f.rate, "count", "1")...)
+	return html.A(html.Href(only), html.Aria("label", "Only these: "+string(s)), g.Text("Only these"))
 }
 
 // pace says how long it takes at the chosen rate.
@@ -207,21 +221,13 @@ func lasts(seconds int) string {
 	return fmt.Sprintf("%d h", seconds/3600)
 }
 
-func deliveriesOf(size string, one bool) string {
-	if one {
-		return size + " delivery"
-	}
-	return size + " deliveries"
-}
-
 func resendPage(v *visit) (page, error) { return showResend(v, nil) }
 
 // cancelResend stops a bulk resend.
 func cancelResend(v *visit) (page, error) {
 	id := v.r.PathValue("id")
 	err := v.post("/v1/resends/"+seg(id)+":cancel", v.query(), nil, nil)
-	var p *problem
-	if errors.As(err, &p) && p.Status == http.StatusConflict {
+	if p := refusalOf(err); p != nil && p.Status == http.StatusConflict {
 		p.Title = "It was not cancelled"
 		return showResend(v, p)
 	}
@@ -241,11 +247,13 @@ func showResend(v *visit, refused *problem) (page, error) {
 	running := r.State == string(webhook.ResendRunning)
 	p := page{title: "Bulk resend", in: "/deliveries", live: running, body: g.Group{
 		problemBox(refused),
+		g.If(running, html.Div(html.Class("actions"), v.act("Cancel", "quiet", "/resends/"+seg(r.ID)+"/cancel", "of", v.param("of")),
+			html.Span(html.Class("soft"), g.Text("What is queued already is still sent.")))),
 		live("progress", resendProgress(v, r, endpoints)),
 		html.P(link(v.link("/resends"), "All bulk resends"), g.Text(" "), link(v.link("/deliveries", r.Filter.pairs()...), "Deliveries that are like this now")),
 	}}
 	if refused != nil {
-		p.status = refused.Status
+		p.title, p.status = refusedTitle(p.title), refused.Status
 	}
 	return p, nil
 }
@@ -272,7 +280,5 @@ func resendProgress(v *visit, r bulkResend, endpoints []option) g.Node {
 			fact{"Started", when(r.CreatedAt)},
 			fact{"Ended", optionalTime(r.EndedAt)},
 		),
-		g.If(running, html.Div(html.Class("actions"), v.act("Cancel", "quiet", "/resends/"+seg(r.ID)+"/cancel", "of", v.param("of")),
-			html.Span(html.Class("soft"), g.Text("What is queued already is still sent.")))),
 	)
 }

@@ -40,7 +40,7 @@ func (s *tested) putResend(change func(*webhook.Resend)) webhook.Resend {
 // fields are the hidden fields of the form that posts to a path, as names and values.
 func (s shown) fields(t testing.TB, path string) []string {
 	t.Helper()
-	_, form, found := strings.Cut(s.body, `<form method="post" action="`+path+`">`)
+	_, form, found := strings.Cut(s.body, `<form method="post" action="`+path+`"`)
 	if !found {
 		t.Fatalf("no form posts to %s:\n%s", path, s.text())
 	}
@@ -95,7 +95,7 @@ func TestACountOfSeveralStatesLeadsToEach(t *testing.T) {
 	s.putDelivery("acme", as(webhook.StateQueued, 0, ""))
 	got := s.signIn(s.acme).open("/resends/new?type=job.finished&count=1")
 	got.wants(t, "Counted: 3 deliveries", "dead 1 Only these", "delivered 1 Only these", "queued 1 on their way already, so they are skipped", "Delivered ones are among them")
-	got.holds(t, `href="/resends/new?count=1&amp;rate=50&amp;state=dead&amp;type=job.finished"`)
+	got.holds(t, `href="/resends/new?count=1&amp;rate=50&amp;state=dead&amp;type=job.finished" aria-label="Only these: dead"`)
 }
 
 func TestNothingIsSentWhereNothingWasCounted(t *testing.T) {
@@ -110,17 +110,18 @@ func TestACountThatIsRefusedKeepsWhatWasChosen(t *testing.T) {
 	b := s.signIn(s.acme)
 	for _, tt := range []struct{ query, want string }{
 		{"", "it selects everything; name at least one"},
-		{"state=dead&rate=many", "rate : it is no whole number"},
-		{"state=dead&rate=501", "rate : "},
-		{"state=queued", "filter.state : "},
-		{"state=dead&since=2026-03-02T00:00", "filter.since : nothing lies between it and until"},
-		{"state=dead&since=soon", "filter.since : "},
+		{"state=dead&rate=many", "Deliveries a second : it is no whole number"},
+		{"state=dead&rate=501", "Deliveries a second : "},
+		{"state=asleep&rate=many", "Deliveries a second : it is no whole number; write one from 1 to 500. State : "},
+		{"state=queued", "State : "},
+		{"state=dead&since=2026-03-02T00:00", "Since (UTC) : nothing lies between it and until"},
+		{"state=dead&since=soon", "Since (UTC) : "},
 	} {
 		got := b.get("/resends/new?count=1&" + tt.query)
 		if got.status != http.StatusUnprocessableEntity {
 			t.Errorf("%q: got %d, want 422", tt.query, got.status)
 		}
-		got.wants(t, "It cannot be counted", tt.want, "Count")
+		got.wants(t, "Refused: Resend in bulk", "It cannot be counted", tt.want, "Count")
 		got.lacks(t, "Counted", "again")
 	}
 	b.get("/resends/new?count=1&state=dead&rate=many").holds(t, `<option value="dead" selected>`, `value="many"`)
@@ -170,6 +171,9 @@ func TestABulkResendIsWatchedAndCancelled(t *testing.T) {
 	got := b.open("/resends/" + r.ID)
 	got.wants(t, "running", "exhausted, to ep_a (deleted)", "Looked at 40 ", "Sent again 30", "Skipped 10", "at most 50 a second")
 	got.holds(t, `<progress aria-label="Progress"></progress>`)
+	if back := b.get("/resends/" + r.ID + "/cancel?of=80"); back.location() != "/resends/"+r.ID+"?of=80" {
+		t.Errorf("the address of the form: got %d to %q", back.status, back.location())
+	}
 	b.open("/resends/"+r.ID+"?of=80").holds(t, `<progress aria-label="Progress" max="80" value="40">`)
 	cancelled := b.post("/resends/" + r.ID + "/cancel?of=80")
 	if cancelled.location() != "/resends/"+r.ID+"?of=80&said=cancelled" {

@@ -68,15 +68,24 @@ func (s selection) untilNow(now time.Time) selection {
 // fields are the controls of a form for the selection.
 func (s selection) fields(states []webhook.State, endpoints []option) g.Node {
 	orAny := func(list []option) []option { return append([]option{{"", "Any"}}, list...) }
-	return g.Group{
-		field("State", choice("state", s["state"], orAny(stateOptions(states))), ""),
-		field("Endpoint", choice("endpoint", s["endpoint"], orAny(endpoints)), ""),
-		field("Type", choice("type", s["type"], orAny(typeOptions())), ""),
-		field("Last answer", choice("status_class", s["status_class"], orAny(classOptions())), ""),
-		field("Job id", input("job", s["job"], html.MaxLength("256")), ""),
-		field("Event id", input("event", s["event"], html.MaxLength("256")), ""),
-		field("Since (UTC)", timeInput("since", s["since"]), ""),
-		field("Before (UTC)", timeInput("until", s["until"]), ""),
+	controls := map[string]g.Node{
+		"state":        choice("state", s["state"], orAny(stateOptions(states))),
+		"endpoint":     choice("endpoint", s["endpoint"], orAny(endpoints)),
+		"type":         choice("type", s["type"], orAny(typeOptions())),
+		"status_class": choice("status_class", s["status_class"], orAny(classOptions())),
+		"job":          input("job", s["job"], html.MaxLength("256")),
+		"event":        input("event", s["event"], html.MaxLength("256")),
+		"since":        timeInput("since", s["since"]),
+		"until":        timeInput("until", s["until"]),
+	}
+	return g.Map(filterNames(), func(name string) g.Node { return field(filterLabels()[name], controls[name], "") })
+}
+
+// filterLabels are what forms call the filters.
+func filterLabels() map[string]string {
+	return map[string]string{
+		"state": "State", "endpoint": "Endpoint", "type": "Type", "status_class": "Last answer",
+		"job": "Job id", "event": "Event id", "since": "Since (UTC)", "until": "Before (UTC)",
 	}
 }
 
@@ -99,11 +108,11 @@ func (s selection) words(endpoints []option) g.Node {
 		case "since", "until":
 			list = append(list, when(value))
 		case "endpoint":
-			list = append(list, html.Code(g.Text(labelOf(endpoints, value))))
+			list = append(list, code(labelOf(endpoints, value)))
 		case "status_class":
 			list = append(list, g.Text(labelOf(classOptions(), value)))
 		default:
-			list = append(list, g.Text(value))
+			list = append(list, text(value))
 		}
 	}
 	return list
@@ -136,26 +145,34 @@ func classOptions() []option {
 // endpointOptions lists the account's endpoints by their URLs. One that is
 // chosen and no longer there is among them.
 func endpointOptions(v *visit, chosen string) ([]option, error) {
-	var found list[struct{ ID, URL string }]
+	var found list[endpoint]
 	if err := v.get("/v1/endpoints", v.query(), &found); err != nil {
 		return nil, err
 	}
-	times := map[string]int{}
-	for _, e := range found.Items {
-		times[e.URL]++
-	}
 	var options []option
+	labels := endpointLabels(found.Items)
 	for _, e := range found.Items {
-		label := e.URL
-		if times[label] > 1 {
-			label += " (" + e.ID + ")"
-		}
-		options = append(options, option{e.ID, label})
+		options = append(options, option{e.ID, labels[e.ID]})
 	}
 	if chosen != "" && labelOf(options, chosen) == chosen {
 		options = append(options, option{chosen, chosen + " (deleted)"})
 	}
 	return options, nil
+}
+
+// endpointLabels are what endpoints are called, by their ids: their URLs, and
+// where several have one URL the ids besides.
+func endpointLabels(list []endpoint) map[string]string {
+	same, labels := map[string]int{}, map[string]string{}
+	for _, e := range list {
+		same[e.URL]++
+	}
+	for _, e := range list {
+		if labels[e.ID] = e.URL; same[e.URL] > 1 {
+			labels[e.ID] += " (" + e.ID + ")"
+		}
+	}
+	return labels
 }
 
 // labelOf is how an option is shown; the value itself where it is none.

@@ -12,11 +12,18 @@ import (
 	"maragu.dev/gomponents/html"
 )
 
-// cookieName is the cookie that holds the key of a session.
-const cookieName = "jobhook_session"
+// The cookie that holds the key of a session. Where there is TLS its name begins
+// with what keeps neighbours in the domain from planting one:
+// https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis
+const (
+	cookieName = "__Host-jobhook_session"
+	plainName  = "jobhook_session"
+)
 
-func sessionKey(r *http.Request) string {
-	c, err := r.Cookie(cookieName)
+// sessionKey reads the one cookie that this server sets: a neighbour can plant
+// the other.
+func (d *Dashboard) sessionKey(r *http.Request) string {
+	c, err := r.Cookie(d.cookie("").Name)
 	if err != nil {
 		return ""
 	}
@@ -34,7 +41,7 @@ func (d *Dashboard) addSessions() {
 func (d *Dashboard) signInPage(w http.ResponseWriter, r *http.Request) {
 	var why *problem
 	if r.URL.Query().Has("no-cookie") {
-		why = &problem{Title: "Your browser did not keep the session", Detail: "Its cookie is only kept over https, or for localhost. Open the dashboard by its https address; Safari wants that for localhost too."}
+		why = &problem{Title: "Your browser did not keep the session", Detail: "It keeps no cookies for this site, or the dashboard was opened by another address than its own: over http where its own is https. Allow cookies, or open it by its own address."}
 	}
 	d.writeSignIn(w, r, http.StatusOK, why)
 }
@@ -54,7 +61,6 @@ func (d *Dashboard) writeSignIn(w http.ResponseWriter, r *http.Request, status i
 }
 
 func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	v := &visit{d: d, r: r}
 	var opened opened
 	err := v.callAs(v.form("key"), http.MethodPost, "/v1/sessions", nil, nil, &opened)
@@ -89,24 +95,27 @@ func (d *Dashboard) let(w http.ResponseWriter, r *http.Request, o opened, next s
 	c := d.cookie(o.Key)
 	c.Expires = o.ExpiresAt
 	http.SetCookie(w, c)
+	if before := d.sessionKey(r); before != "" { // it is nobody's any more; that it has ended is no error
+		_ = (&visit{d: d, r: r, key: before}).call(http.MethodDelete, "/v1/session", nil, nil, nil)
+	}
 	target, err := url.Parse(next)
 	if err != nil {
 		target = &url.URL{Path: "/"}
 	}
 	q := target.Query()
-	q.Set("welcome", "1")
+	q.Set(welcome, "1")
 	target.RawQuery = q.Encode()
 	redirect(w, r, target.String())
 }
 
-// cookie needs TLS, but where the server says of itself that it has none.
-// Browsers take localhost for safe.
+// cookie needs TLS, but where the server says of itself that it has none: on a
+// laptop, or in a network of one's own.
 func (d *Dashboard) cookie(value string) *http.Cookie {
-	plain := strings.HasPrefix(d.PublicURL, "http://")
-	if u, err := url.Parse(d.PublicURL); err == nil && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1") {
-		plain = false
+	c := &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
+	if strings.HasPrefix(d.PublicURL, "http://") {
+		c.Name, c.Secure = plainName, false
 	}
-	return &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, Secure: !plain, SameSite: http.SameSiteLaxMode}
+	return c
 }
 
 // portalPage asks for a click, as programs that look at the links of messages
@@ -121,7 +130,6 @@ func (d *Dashboard) portalPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Dashboard) portal(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	v := &visit{d: d, r: r}
 	var o opened
 	err := v.callAs("", http.MethodPost, "/v1/portal-sessions", nil, map[string]string{"token": v.form("token")}, &o)
@@ -129,7 +137,7 @@ func (d *Dashboard) portal(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		d.let(w, r, o, "/")
-	case errors.As(err, &p) && p.Status < http.StatusInternalServerError:
+	case errors.As(err, &p) && p.Status == http.StatusUnauthorized:
 		d.write(w, v, page{title: "This link does not work", status: p.Status, body: problemBox(&problem{
 			Title: "This link does not work", Detail: "It was used, has expired, or never was one. Ask your platform for another.",
 		})})
@@ -140,11 +148,12 @@ func (d *Dashboard) portal(w http.ResponseWriter, r *http.Request) {
 
 // signOut ends the session, here and on the server.
 func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request) {
-	v := &visit{d: d, r: r, key: sessionKey(r)}
+	v := &visit{d: d, r: r, key: d.sessionKey(r)}
 	var p *problem
 	err := v.call(http.MethodDelete, "/v1/session", nil, nil, nil)
-	if err != nil && (!errors.As(err, &p) || p.Status >= http.StatusInternalServerError) {
-		d.fail(w, v, err) // else it has ended already
+	over := errors.As(err, &p) && (p.Status == http.StatusUnauthorized || p.Status == http.StatusConflict) // already, or it is none
+	if err != nil && !over {
+		d.fail(w, v, err)
 		return
 	}
 	c := d.cookie("")

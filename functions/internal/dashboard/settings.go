@@ -32,14 +32,13 @@ type quotas struct {
 }
 
 func (d *Dashboard) addSettings() {
-	d.show("/settings", func(v *visit) (page, error) { return showSettings(v, settingsNews{}) })
+	d.show("/settings", ofAnAccount(func(v *visit) (page, error) { return showSettings(v, settingsNews{}) }))
 	d.do("/settings", saveURL)
 	for path, f := range map[string]func(*visit) (page, error){
 		"/settings/remove": removeURL, "/settings/keys": makeKey, "/settings/keys/{key}/revoke": revokeKey,
 	} {
 		d.do(path, f)
-		// Who opens the address that a form has left in the browser sees the settings.
-		d.show(path, func(v *visit) (page, error) { return page{next: v.link("/settings")}, nil })
+		d.back(path, func(v *visit) string { return v.link("/settings") })
 	}
 }
 
@@ -84,7 +83,11 @@ func showSettings(v *visit, n settingsNews) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	return page{title: "Settings", in: "/settings", status: n.status(), body: g.Group{
+	title := "Settings"
+	if n.status() != 0 {
+		title = refusedTitle(title)
+	}
+	return page{title: title, in: "/settings", status: n.status(), body: g.Group{
 		n.top, s.urlSection(v, n.urlForm), s.limitsSection(), keys,
 	}}, nil
 }
@@ -149,7 +152,7 @@ func (s settings) urlSection(v *visit, typed *urlForm) g.Node {
 	}
 	p := f.refused
 	return section("Webhook URL",
-		problemBox(p),
+		problemBox(p.named(formLabels())),
 		html.P(g.Text("The account's URL is told of every job that names no URL of its own, from the moment it is saved. Further URLs, with policies of their own, are "), link(v.link("/endpoints"), "endpoints"), g.Text(".")),
 		html.Form(html.Method("post"), html.Action(v.link("/settings")), html.Class("card stack"),
 			asking(p, "webhook_url", "URL", func(more g.Node) g.Node {
@@ -177,6 +180,10 @@ func (s settings) present(v *visit) g.Node {
 	}
 }
 
+// asSet stands for a limit that is not the account's own, which the API does not
+// tell.
+const asSet = "as your platform has set it"
+
 // limitsSection says what the account may use, which the platform decides.
 func (s settings) limitsSection() g.Node {
 	q := s.Quotas
@@ -193,12 +200,12 @@ func (s settings) limitsSection() g.Node {
 	return section("Retention and quotas",
 		html.P(html.Class("soft"), g.Text("Your platform sets these; ask there for others.")),
 		html.Div(html.Class("card"), facts(
-			fact{"Account", g.Group{code(s.ID), g.If(s.Name != "", g.Text(" "+s.Name))}},
-			fact{"Deliveries are kept for", unless(q.RetentionDays, "%s days", "as long as this server keeps them: 30 days unless it was set otherwise")},
-			fact{"Result files are kept for", text("14 days")},
-			fact{"Endpoints", unless(q.Endpoints, "at most %s", "at most 100")},
-			fact{"Events", unless(q.EventsPerMinute, "at most %s a minute; those beyond are declined, and can be resent", "no limit")},
-			fact{"Requests to the API", unless(q.RequestRate, "at most %s a second", "as many as this server allows: 100 a second unless it was set otherwise")},
+			fact{"Account", g.Group{code(s.ID), g.Text(" "), text(s.Name)}},
+			fact{"Deliveries are kept for", unless(q.RetentionDays, "%s days", asSet)},
+			fact{"Result files are kept for", text(asSet)},
+			fact{"Endpoints", unless(q.Endpoints, "at most %s", asSet)},
+			fact{"Events", unless(q.EventsPerMinute, "at most %s a minute; those beyond are declined, and can be resent", asSet)},
+			fact{"Requests to the API", unless(q.RequestRate, "at most %s a second", asSet)},
 			fact{"Retries", text(retries)},
 			fact{"Since", when(s.CreatedAt)},
 		)))

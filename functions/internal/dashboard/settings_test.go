@@ -56,7 +56,7 @@ func TestAURLThatIsRefusedStaysInTheForm(t *testing.T) {
 	s := newSite(t)
 	b := s.signIn(s.acme)
 	got := b.post("/settings", "webhook_url", "ftp://a.example", "webhook_format", "hkube", "signing", "none")
-	got.wants(t, "The URL was not saved", `The scheme is "ftp". Use http or https.`, "No URL is set")
+	got.wants(t, "Refused: Settings", "The URL was not saved", `The scheme is "ftp". Use http or https.`, "No URL is set")
 	if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `value="ftp://a.example"`) || !strings.Contains(got.body, `value="hkube" selected`) || !strings.Contains(got.body, `id="refused-webhook_url"`) {
 		t.Errorf("got %d:\n%s", got.status, got.body)
 	}
@@ -69,7 +69,7 @@ func TestAURLThatIsRefusedStaysInTheForm(t *testing.T) {
 func TestSettingsSayWhatTheAccountMayUse(t *testing.T) {
 	s := newSite(t)
 	b := s.signIn(s.acme)
-	b.open("/settings").wants(t, "30 days unless it was set otherwise", "at most 100", "no limit", "as formats and endpoints have them")
+	b.open("/settings").wants(t, "Deliveries are kept for as your platform has set it", "Endpoints as your platform has set it", "Events as your platform has set it", "as formats and endpoints have them")
 	s.call(s.platform, "PUT", "/v1/accounts/acme", `{"quotas":{"endpoints":5,"request_rate":20,"events_per_minute":6000,"retention_days":7,"retries":0}}`)
 	b.open("/settings").wants(t, "7 days", "at most 5", "at most 6,000 a minute", "at most 20 a second", "at most 0 after the first attempt")
 }
@@ -129,12 +129,14 @@ func TestAKeyIsMadeByNoOtherKey(t *testing.T) {
 	}
 }
 
-func TestAKeyIsRevokedAfterAQuestion(t *testing.T) {
+func TestAKeyIsRevokedWithTheKeyThatOneHas(t *testing.T) {
 	s := newSite(t)
-	b := s.signIn(s.acme)
+	lasting := s.mint(webhook.ScopeAccount, "acme")
+	b := s.signIn(lasting)
 	id := strings.Split(s.acme, "_")[2]
-	b.open("/settings").wants(t, "test jh_live_"+id+"_", "works Revoke", "Whatever uses it is refused at once, for good.")
-	if got := b.post("/settings/keys/" + id + "/revoke"); got.location() != "/settings?said=revoked" {
+	b.open("/settings").wants(t, "test jh_live_"+id+"_", "works Revoke", "Whatever uses it is refused at once, for good, and so are the sessions that were opened with it.")
+	got := b.post("/settings/keys/"+id+"/revoke", "present", lasting)
+	if got.location() != "/settings?said=revoked" {
 		t.Fatalf("got %d %s", got.status, got.text())
 	}
 	if got := s.call(s.acme, "GET", "/v1/endpoints", ""); got.status != http.StatusUnauthorized {
@@ -143,7 +145,42 @@ func TestAKeyIsRevokedAfterAQuestion(t *testing.T) {
 	s.now = s.now.Add(time.Second)
 	page := b.open("/settings?said=revoked")
 	page.wants(t, "The key no longer works.", "revoked 2026-03-01 12:00:00")
-	page.lacks(t, "Revoke this key")
+	if strings.Contains(page.body, "/settings/keys/"+id+"/revoke") {
+		t.Error("it can be revoked once more")
+	}
+}
+
+func TestAKeyIsRevokedByNoSession(t *testing.T) {
+	s := newSite(t)
+	b, id := s.signIn(s.acme), strings.Split(s.acme, "_")[2]
+	for why, key := range map[string]string{
+		"this key does not work":                            "jh_live_nonsense",
+		"this key is of another account":                    s.other,
+		"this key revokes no others, as it is a session's":  b.cookie.Value,
+		"this key does not work: it is mistyped, was revok": "",
+	} {
+		got := b.post("/settings/keys/"+id+"/revoke", "present", key)
+		got.wants(t, "The key was not revoked", why)
+		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `id="refused-present"`) || !strings.Contains(got.body, `id="revoke-`+id+`" open`) {
+			t.Errorf("%s: got %d:\n%s", why, got.status, got.text())
+		}
+		if key != "" && strings.Contains(got.body, key) {
+			t.Errorf("%s: the key that was typed comes back", why)
+		}
+	}
+	if got := s.call(s.acme, "GET", "/v1/endpoints", ""); got.status != http.StatusOK {
+		t.Errorf("the key does not work any more: %d", got.status)
+	}
+}
+
+func TestWhoRevokesTheKeyHeSignedInWithIsSignedOut(t *testing.T) {
+	s := newSite(t)
+	b := s.signIn(s.acme)
+	b.post("/settings/keys/"+strings.Split(s.acme, "_")[2]+"/revoke", "present", s.acme)
+	s.now = s.now.Add(time.Second)
+	if got := b.get("/settings"); got.status == http.StatusOK || strings.Contains(got.body, "API keys") {
+		t.Errorf("got %d %s", got.status, got.text())
+	}
 }
 
 func TestAnothersKeysAndSettingsAreNotFound(t *testing.T) {
@@ -151,8 +188,10 @@ func TestAnothersKeysAndSettingsAreNotFound(t *testing.T) {
 	s.call(s.other, "PATCH", "/v1/accounts/other", `{"webhook_url":"https://stranger.example/hook"}`)
 	b := s.signIn(s.acme)
 	theirs := strings.Split(s.other, "_")[2]
-	if got := b.post("/settings/keys/" + theirs + "/revoke"); got.status != http.StatusNotFound {
-		t.Errorf("revoke: got %d", got.status)
+	for _, id := range []string{theirs, "nobodys"} {
+		if got := b.post("/settings/keys/"+id+"/revoke", "present", s.acme); got.status != http.StatusNotFound {
+			t.Errorf("revoke %s: got %d", id, got.status)
+		}
 	}
 	if got := s.call(s.other, "GET", "/v1/endpoints", ""); got.status != http.StatusOK {
 		t.Errorf("another's key: got %d", got.status)
@@ -175,8 +214,8 @@ func TestAPlatformLooksAfterTheSettingsOfAnAccount(t *testing.T) {
 	if works := s.call(keyIn(got), "GET", "/v1/session", ""); !strings.Contains(works.body, `"scope":"account","account":"acme"`) {
 		t.Errorf("got %s %s", got.text(), works.body)
 	}
-	if got := b.get("/settings"); got.status != http.StatusUnprocessableEntity {
-		t.Errorf("without an account: got %d", got.status)
+	if got := b.get("/settings"); got.location() != "/accounts" {
+		t.Errorf("without an account: got %d to %q", got.status, got.location())
 	}
 	if got := b.get("/settings?account=nobody"); got.status != http.StatusNotFound {
 		t.Errorf("of no account: got %d", got.status)

@@ -47,7 +47,7 @@ func scriptPath() string {
 }
 
 func (d *Dashboard) addAssets() {
-	d.mux.HandleFunc("GET "+scriptPath(), func(w http.ResponseWriter, _ *http.Request) {
+	d.mux.HandleFunc("GET "+d.script, func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "text/javascript; charset=utf-8")
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
@@ -68,7 +68,7 @@ func (d *Dashboard) write(w http.ResponseWriter, v *visit, p page) {
 	h := w.Header()
 	guard(h)
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy())
+	h.Set("Content-Security-Policy", d.policy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	status := cmp.Or(p.status, http.StatusOK)
 	if status != http.StatusOK || v.r.Method == http.MethodPost || p.secret {
@@ -80,6 +80,7 @@ func (d *Dashboard) write(w http.ResponseWriter, v *visit, p page) {
 	sum := sha256.Sum256(b.Bytes())
 	tag := `"` + hex.EncodeToString(sum[:12]) + `"`
 	h.Set("Cache-Control", "private, no-cache")
+	h.Add("Vary", "Cookie") // else browsers show it again to who goes back, also after a sign-out
 	h.Set("ETag", tag)
 	if strings.Contains(v.r.Header.Get("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
@@ -111,7 +112,7 @@ func (d *Dashboard) document(v *visit, p page) g.Node {
 			html.Meta(html.Charset("utf-8")), html.Meta(html.Name("viewport"), html.Content("width=device-width,initial-scale=1")),
 			html.Meta(html.Name("color-scheme"), html.Content("light dark")),
 			html.TitleEl(g.Text(p.title+" - Jobhook")), html.Link(html.Rel("icon"), html.Href(icon)),
-			html.StyleEl(g.Raw(style)), html.Script(html.Src(scriptPath()), html.Defer()),
+			html.StyleEl(g.Raw(style)), html.Script(html.Src(d.script), html.Defer()),
 		),
 		html.Body(
 			html.A(html.Class("skip"), html.Href("#main"), g.Text("Skip to the content")),
@@ -119,7 +120,8 @@ func (d *Dashboard) document(v *visit, p page) g.Node {
 			html.Main(html.ID("main"), html.TabIndex("-1"), g.If(p.live, g.Attr("data-live")),
 				html.H1(g.Text(p.title)), v.said(), p.body),
 			html.Footer(
-				html.P(g.Text("Jobhook "+d.Version+". "), html.Span(html.ID("zone"), g.Text("Times are UTC.")), g.Text(" "), html.A(html.Href("/help"), g.Text("What the words mean"))),
+				html.P(g.Text("Jobhook "+d.Version+". "), html.Span(html.ID("zone"), g.Text("Times are UTC.")), g.Text(" "), html.A(html.Href(v.link("/help")), g.Text("What the words mean")),
+					g.If(v.who.ExpiresAt != "", g.Group{g.Text(". This session ends at "), when(v.who.ExpiresAt), g.Text(".")})),
 				html.P(html.ID("news"), html.Role("status"), html.Aria("live", "polite")),
 			),
 		)))

@@ -14,17 +14,19 @@ import (
 	g "maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
 
+	"github.com/jobhook/jobhook/functions/internal/crew"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // timeline is what happened to a job, and to whom it was told.
 type timeline struct {
 	moments    []moment // in the order of time
-	tried      int      // deliveries of which something was sent
-	shown      int      // of those, how many have their attempts in moments
-	moreEvents bool     // than were read
-	moreSent   bool     // more deliveries than were read
-	settled    bool     // there are deliveries, and nothing more happens to any by itself
+	events     []event
+	sent       []delivery
+	tried      int  // deliveries of which something was sent
+	shown      int  // of those, how many have their attempts in moments
+	moreEvents bool // than were read
+	moreSent   bool // more deliveries than were read
 }
 
 // lane is one of the lines of a timeline, from the top.
@@ -44,6 +46,7 @@ type moment struct {
 	tone  string // as in words
 	name  string
 	what  g.Node
+	to    string // a URL, or an endpoint
 	state g.Node
 	ahead bool // it has yet to come
 }
@@ -71,7 +74,7 @@ func timelineOf(v *visit, id, kind string) (timeline, error) {
 	t.moreSent = more
 	sent = slices.DeleteFunc(sent, func(d delivery) bool { return kind != "" && d.Kind != kind })
 	slices.SortStableFunc(sent, func(x, y delivery) int { return cmp.Compare(y.CreatedAt, x.CreatedAt) })
-	t.settled = len(sent) > 0 && !slices.ContainsFunc(sent, func(d delivery) bool { return !webhook.State(d.State).Final() })
+	t.events, t.sent = events, sent
 	for _, e := range events {
 		t.add(changeMoment(v, e))
 	}
@@ -86,6 +89,16 @@ func timelineOf(v *visit, id, kind string) (timeline, error) {
 	}
 	slices.SortStableFunc(t.moments, func(x, y moment) int { return cmp.Or(x.at.Compare(y.at), cmp.Compare(x.lane, y.lane)) })
 	return t, nil
+}
+
+// pending tells whether something happens to one of the deliveries by itself.
+func (t timeline) pending() bool {
+	return slices.ContainsFunc(t.sent, func(d delivery) bool { return !webhook.State(d.State).Final() })
+}
+
+// tells tells whether a run has an event of one of the types.
+func (t timeline) tells(run int, types ...webhook.EventType) bool {
+	return slices.ContainsFunc(t.events, func(e event) bool { return e.Run == run && slices.Contains(types, webhook.EventType(e.Type)) })
 }
 
 // read reads a list until it ends or is long enough.
@@ -132,13 +145,15 @@ func (t *timeline) addAttempts(v *visit, newestFirst []delivery) error {
 	reads.SetLimit(readsAtOnce)
 	for i, d := range tried {
 		reads.Go(func() error {
-			err := v.get("/v1/deliveries/"+seg(d.ID), v.query(), &found[i])
-			var p *problem
-			if errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusTooManyRequests) {
-				missing[i] = true // it has expired meanwhile, or the account has used up its rate
-				return nil
-			}
-			return err
+			return crew.Guarded(func() error {
+				err := v.get("/v1/deliveries/"+seg(d.ID), v.query(), &found[i])
+				var p *problem
+				if errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusTooManyRequests) {
+					missing[i] = true // it has expired meanwhile, or the account has used up its rate
+					return nil
+				}
+				return err
+			})
 		})
 	}
 	if err := reads.Wait(); err != nil {
@@ -176,19 +191,18 @@ func toneOf(eventType string) string {
 }
 
 func targetMoment(v *visit, d delivery) moment {
-	to := cmp.Or(d.URL, d.Endpoint, "nobody")
 	return moment{stamp: d.CreatedAt, lane: laneTarget, tone: words()[d.State].tone, name: "Target",
-		what: g.Group{link(v.link("/deliveries/"+seg(d.ID)), d.EventType), g.Text(" to "), html.Code(g.Text(to))}, state: badge(d.State)}
+		what: link(v.link("/deliveries/"+seg(d.ID)), d.EventType), to: cmp.Or(d.URL, d.Endpoint), state: badge(d.State)}
 }
 
 func nextMoment(v *visit, d delivery) moment {
 	return moment{stamp: d.NextAttemptAt, lane: laneAttempt, tone: "wait", name: "Next attempt", ahead: true,
-		what: g.Group{link(v.link("/deliveries/"+seg(d.ID)), d.EventType), g.Text(" to "), html.Code(g.Text(d.URL))}, state: badge(d.State)}
+		what: link(v.link("/deliveries/"+seg(d.ID)), d.EventType), to: d.URL, state: badge(d.State)}
 }
 
 func attemptMoment(v *visit, d delivery, a deliveryAttempt) moment {
 	m := moment{stamp: a.At, lane: laneAttempt, tone: words()[a.State].tone, name: "Attempt", state: badge(a.State),
-		what: g.Group{link(v.link("/deliveries/"+seg(d.ID)), attemptWords(a)), g.Text(" by "), html.Code(g.Text(a.URL))}}
+		what: link(v.link("/deliveries/"+seg(d.ID)), attemptWords(a)), to: a.URL}
 	if a.Late {
 		m.tone = "calm"
 	}
@@ -214,7 +228,7 @@ func attemptWords(a deliveryAttempt) string {
 func (t timeline) section(v *visit, id, kind string) g.Node {
 	empty := g.Group{g.Text("Nothing yet. A change is told of when a run ends, or on the way if somebody asks for progress. "), link(v.link("/endpoints"), "See who would be told")}
 	return section("Timeline", t.picture(),
-		table("Timeline, the oldest first", []string{"Time", "Part", "What", "State"}, g.Map(t.moments, moment.row), empty),
+		table("Timeline, the oldest first", []string{"State", "What", "When", "To"}, g.Map(t.moments, moment.row), empty),
 		t.rest(v, id, kind))
 }
 
@@ -223,7 +237,7 @@ func (m moment) row() g.Node {
 	if m.ahead {
 		at = countdown(m.stamp)
 	}
-	return row(at, g.Text(m.name), m.what, m.state)
+	return row(m.state, g.Group{g.Text(m.name + ": "), m.what}, at, targetURL(m.to))
 }
 
 // rest says what is not shown, and where it is.

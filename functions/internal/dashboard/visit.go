@@ -52,8 +52,16 @@ func (v *visit) isPlatform() bool { return v.who.Scope == webhook.ScopePlatform 
 // param is a parameter of the page's address.
 func (v *visit) param(name string) string { return v.r.URL.Query().Get(name) }
 
-// form is a field of the form that was sent. One that is too long is cut off by
-// the server, so its fields are missing.
+// without is the page's address but for one parameter.
+func (v *visit) without(name string) string {
+	u := *v.r.URL
+	q := u.Query()
+	q.Del(name)
+	u.RawQuery = q.Encode()
+	return u.RequestURI()
+}
+
+// form is a field of the form that was sent.
 func (v *visit) form(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
 
 // query makes the parameters of a call from names and values, without those

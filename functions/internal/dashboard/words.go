@@ -31,19 +31,19 @@ func words() map[string]word {
 		"enabled":  {"good", "It is called.", "Nothing.", "when-receivers-fail"},
 		"paused":   {"wait", "Its owner has paused it; what comes is held.", "Resume it: what is held is sent, the oldest first.", "when-receivers-fail"},
 		"disabled": {"bad", "It is not called: its owner, an answer of 410, or days of failures have disabled it.", "Mend the receiver, resume it, then recover what was missed.", "when-receivers-fail"},
-		"healthy":  {"good", "It answers as it should.", "Nothing.", "when-receivers-fail"},
+		"healthy":  {"good", "Nothing is known against it.", "Nothing.", "when-receivers-fail"},
 		"failing":  {"bad", "It has been failing for a while, and will be disabled if it goes on.", "Mend the receiver: the attempts of its deliveries say what is wrong.", "when-receivers-fail"},
 
 		"closed":    {"good", "It is called as ever.", "Nothing.", "when-receivers-fail"},
 		"open":      {"bad", "It failed so often that it is left alone for a while.", "Mend the receiver; resume the endpoint to try at once.", "when-receivers-fail"},
-		"half_open": {"wait", "One attempt finds out whether it works again.", "Nothing.", "when-receivers-fail"},
+		"half_open": {"wait", "It failed often; one attempt finds out whether it works again.", "Wait for that attempt. If it fails, mend the receiver: its answer says what is wrong.", "when-receivers-fail"},
 
-		"running":   {"wait", "It is under way.", "Nothing.", ""},
-		"done":      {"good", "It went to its end.", "Nothing.", ""},
-		"cancelled": {"calm", "It was stopped; what was queued before is still sent.", "Nothing.", ""},
+		"running":   {"wait", "It is under way.", "Nothing: its counts rise by themselves. Cancel it if it was a mistake.", "why-did-i-get-no-webhook"},
+		"done":      {"good", "It went to its end.", "Nothing, or look at the deliveries: that they were sent again does not mean that they arrived.", "why-did-i-get-no-webhook"},
+		"cancelled": {"calm", "It was stopped; what was queued before is still sent.", "Start another one for the rest, if it is still wanted.", "why-did-i-get-no-webhook"},
 		"exporting": {"wait", "Its files are being written.", "Nothing: a webhook tells when they are there.", "results-from-records-to-files"},
 		"ready":     {"good", "Its files can be downloaded.", "Nothing.", "results-from-records-to-files"},
-		"failed":    {"bad", "It ended without success.", "Look at the reason.", ""},
+		"failed":    {"bad", "Its files could not be made, and nobody was told of them; the reason says why.", "Mend what the reason names, then run the job again.", "results-from-records-to-files"},
 	}
 }
 

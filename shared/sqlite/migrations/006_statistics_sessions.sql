@@ -4,6 +4,9 @@ ALTER TABLE stats ADD COLUMN lag TEXT NOT NULL DEFAULT '[]'; -- JSON list of buc
 
 -- Keys of who signed in, many and short of life. A list of keys passes over them.
 ALTER TABLE keys ADD COLUMN session INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keys ADD COLUMN opener TEXT NOT NULL DEFAULT ''; -- a key's id
+-- Portal sessions were kept as other keys are. They last an hour at most.
+UPDATE keys SET session = 1 WHERE name = 'portal session' AND revoked_at > 0 AND revoked_at <= created_at + 3600000000;
 CREATE INDEX keys_account ON keys (account, session);
 CREATE INDEX keys_over ON keys (revoked_at) WHERE session = 1;
 
