@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,8 +89,7 @@ func (s *Store) knownEndpoints(ctx context.Context, account string, consistent b
 			return nil, err
 		}
 	}
-	slices.SortFunc(list, func(a, b knownEndpoint) int { return cmp.Compare(a.ID, b.ID) })
-	return list, nil
+	return list, nil // in the order of their keys, which end with their ids
 }
 
 func (s *Store) decodeEndpoint(ctx context.Context, account string, i item) (e knownEndpoint, err error) {

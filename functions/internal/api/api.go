@@ -181,7 +181,7 @@ type API struct {
 	mux     *http.ServeMux
 	verbs   *verbs
 	huma    huma.API
-	openAPI []byte
+	openAPI func() []byte // made when it is first asked for
 	limits  limits
 	account sync.Mutex // one default endpoint is set at a time
 	erasing *erasing
@@ -221,7 +221,7 @@ func New(c Config) *API {
 	a.addUploads()
 	a.addResultSets()
 	a.addDownloads()
-	a.openAPI = document(a.huma.OpenAPI())
+	a.openAPI = sync.OnceValue(func() []byte { return document(a.huma.OpenAPI()) })
 	a.mux.HandleFunc("GET /openapi.json", a.serveOpenAPI)
 	a.addPages()
 	return a
@@ -243,11 +243,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // OpenAPI returns the OpenAPI 3.1 document, as JSON.
-func (a *API) OpenAPI() []byte { return a.openAPI }
+func (a *API) OpenAPI() []byte { return a.openAPI() }
 
 func (a *API) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", contentJSON)
-	w.Write(a.openAPI)
+	w.Write(a.openAPI())
 }
 
 func healthy(w http.ResponseWriter, _ *http.Request) {

@@ -71,6 +71,7 @@ func TestEveryPageIsAccessibleInBothThemes(t *testing.T) {
 			for _, look := range group.sights {
 				b.open(look.path)
 				b.sees(look.sees)
+				b.standsStill()
 				b.isAccessible()
 				b.run(inScheme("dark"), chromedp.EmulateViewport(360, 800))
 				b.isAccessible()
@@ -78,6 +79,25 @@ func TestEveryPageIsAccessibleInBothThemes(t *testing.T) {
 				b.photograph(look.name)
 			}
 		})
+	}
+}
+
+// maxShift is how far a page may move by itself while it is loaded: what Core Web
+// Vitals call good.
+const maxShift = 0.1
+
+// standsStill complains of a page that has moved since it was opened.
+func (b *tab) standsStill() {
+	b.t.Helper()
+	shift := value[float64](b, `new Promise(done => {
+		let sum = 0;
+		const add = (list) => { for (const e of list.getEntries ? list.getEntries() : list) sum += e.value; };
+		const watch = new PerformanceObserver(add);
+		watch.observe({type: "layout-shift", buffered: true});
+		requestAnimationFrame(() => setTimeout(() => { add(watch.takeRecords()); done(sum); }));
+	})`)
+	if shift > maxShift {
+		b.t.Errorf("%s: the layout shifts by %.3f", value[string](b, "location.pathname"), shift)
 	}
 }
 

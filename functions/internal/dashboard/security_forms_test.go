@@ -123,7 +123,10 @@ func TestNoFormBreaksAPage(t *testing.T) {
 				b := w.signIn(key)
 				cookie := b.cookie
 				target := w.at(r, key)
-				for _, pairs := range garbled(r.form) {
+				for i, pairs := range garbled(r.form) {
+					if name == "operator" && i%4 != 0 {
+						continue // the pages are those of accounts
+					}
 					b.cookie = cookie
 					w.later()
 					fine(t, w, name+" "+target+" "+fmt.Sprintf("%.60q", pairs), b.do(formOf("POST", target, pairs...)))
@@ -254,9 +257,9 @@ func TestNoAddressBreaksAPage(t *testing.T) {
 	for name, key := range map[string]string{"account": w.acme, "operator": w.operator} {
 		b := w.signIn(key)
 		for _, r := range routesOf("GET") {
-			for _, s := range strange() {
-				if len(s) > 10_000 {
-					continue // no server takes such an address
+			for i, s := range strange() {
+				if len(s) > 10_000 || name == "operator" && i%4 != 0 {
+					continue // no server takes such an address; the pages are those of accounts
 				}
 				q := url.Values{}
 				for _, p := range parameters {
