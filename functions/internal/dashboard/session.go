@@ -123,6 +123,7 @@ func (d *Dashboard) cookie(value string) *http.Cookie {
 func (d *Dashboard) portalPage(w http.ResponseWriter, r *http.Request) {
 	d.write(w, &visit{d: d, r: r}, page{title: "Your dashboard", secret: true, body: g.Group{
 		html.P(g.Text("This link works once, and opens the dashboard for one hour.")),
+		g.If(d.sessionKey(r) != "", html.P(g.Text("You are signed in already. Opening the link ends that session, and may lead to another account."))),
 		html.Form(html.Method("post"), html.Action("/portal"), html.Class("card stack"),
 			html.Input(html.Type("hidden"), html.Name("token"), html.Value(r.URL.Query().Get("token"))),
 			submit("Open the dashboard")),
