@@ -201,7 +201,7 @@ func New(c Config) *API {
 	a.verbs = newVerbs(a.mux)
 	a.huma = huma.NewAPI(openAPIConfig(c.Version), a.verbs)
 	a.mux.HandleFunc("/", a.noRoute)
-	a.mux.HandleFunc("GET /healthz", healthy)
+	a.addHealth()
 	a.addAccounts()
 	a.addKeys()
 	a.addPortal()
