@@ -124,16 +124,14 @@ func (d *Dashboard) portalPage(w http.ResponseWriter, r *http.Request) {
 	d.write(w, &visit{d: d, r: r}, page{title: "Your dashboard", secret: true, body: g.Group{
 		html.P(g.Text("This link works once, and opens the dashboard for one hour.")),
 		g.If(d.sessionKey(r) != "", html.P(g.Text("You are signed in already. Opening the link ends that session, and may lead to another account."))),
-		html.Form(html.Method("post"), html.Action("/portal"), html.Class("card stack"),
-			html.Input(html.Type("hidden"), html.Name("token"), html.Value(r.URL.Query().Get("token"))),
-			submit("Open the dashboard")),
+		html.Form(html.Method("post"), html.Class("card stack"), submit("Open the dashboard")), // to the same address, so that no page has the token
 	}})
 }
 
 func (d *Dashboard) portal(w http.ResponseWriter, r *http.Request) {
 	v := &visit{d: d, r: r}
 	var o opened
-	err := v.callAs("", http.MethodPost, "/v1/portal-sessions", nil, map[string]string{"token": v.form("token")}, &o)
+	err := v.callAs("", http.MethodPost, "/v1/portal-sessions", nil, map[string]string{"token": cmp.Or(v.form("token"), v.param("token"))}, &o)
 	var p *problem
 	switch {
 	case err == nil:

@@ -18,8 +18,12 @@ func TestWhoOpensALinkWhileSignedInIsToldAndHisSessionEnds(t *testing.T) {
 	_, token, _ := strings.Cut(link.URL, "token=")
 	b := s.signIn(s.acme)
 	before := b.cookie.Value
-	b.open("/portal?token="+token).wants(t, "You are signed in already", "another account")
-	if got := b.post("/portal", "token", token); got.status != http.StatusSeeOther {
+	page := b.open("/portal?token=" + token)
+	page.wants(t, "You are signed in already", "another account")
+	if strings.Contains(page.body, token) {
+		t.Error("the page has the token in it")
+	}
+	if got := b.post("/portal?token=" + token); got.status != http.StatusSeeOther {
 		t.Fatalf("got %d %s", got.status, got.text())
 	}
 	b.open("/settings").wants(t, "other")
