@@ -73,17 +73,6 @@ func decodeErasure(i item) (webhook.Erasure, error) {
 	}, nil
 }
 
-func decodeErasures(items []item) ([]webhook.Erasure, error) {
-	list := make([]webhook.Erasure, len(items))
-	for n, i := range items {
-		var err error
-		if list[n], err = decodeErasure(i); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
 // PutErasure keeps a new erasure, and while it runs, among those that run.
 func (s *Store) PutErasure(ctx context.Context, e webhook.Erasure) error {
 	i, err := erasureAttributes(e)
@@ -126,42 +115,17 @@ func (s *Store) Erasures(ctx context.Context, after string, limit int) (list []w
 	if len(out.LastEvaluatedKey) > 0 {
 		next = item(out.LastEvaluatedKey).getText(attrSK)
 	}
-	list, err = decodeErasures(itemsOf(out.Items))
+	list, err = decodeAll(decodeErasure, itemsOf(out.Items))
 	return list, next, err
-}
-
-func itemsOf(list []map[string]types.AttributeValue) []item {
-	items := make([]item, len(list))
-	for n, i := range list {
-		items[n] = i
-	}
-	return items
 }
 
 // RunningErasures returns those that are not done, the oldest first.
 func (s *Store) RunningErasures(ctx context.Context, limit int) ([]webhook.Erasure, error) {
-	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
-		TableName: &s.deliveries, KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
-		ExpressionAttributeValues: item{":pk": text(erasingPK)}, Limit: aws.Int32(int32(limit)),
-	})
-	if err != nil || len(out.Items) == 0 {
-		return nil, wrap(err, "running erasures")
-	}
-	keys := make([]key, len(out.Items))
-	for n, i := range out.Items {
-		keys[n] = erasureKey(item(i).getText(attrSK))
-	}
-	found, err := s.getAll(ctx, keys, true)
+	items, err := s.named(ctx, erasingPK, limit, func(i item) key { return erasureKey(i.getText(attrSK)) })
 	if err != nil {
 		return nil, wrap(err, "running erasures")
 	}
-	items := make([]item, 0, len(keys))
-	for _, k := range keys {
-		if i, ok := found[k]; ok {
-			items = append(items, i)
-		}
-	}
-	list, err := decodeErasures(items)
+	list, err := decodeAll(decodeErasure, items)
 	return slices.DeleteFunc(list, func(e webhook.Erasure) bool { return e.State != webhook.ErasureRunning }), err
 }
 

@@ -163,11 +163,54 @@ func (s *Store) newest(ctx context.Context, pk, prefix string, limit int) ([]ite
 	if err != nil {
 		return nil, err
 	}
-	items := make([]item, len(out.Items))
+	return itemsOf(out.Items), nil
+}
+
+// named reads what the items of a partition stand for, in their order, at most
+// limit and 1 MB; nameOf is its key. What does not exist is left out.
+func (s *Store) named(ctx context.Context, pk string, limit int, nameOf func(item) key) ([]item, error) {
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.deliveries, KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
+		ExpressionAttributeValues: item{":pk": text(pk)}, Limit: aws.Int32(int32(limit)),
+	})
+	if err != nil || len(out.Items) == 0 {
+		return nil, err
+	}
+	keys := make([]key, len(out.Items))
 	for n, i := range out.Items {
-		items[n] = i
+		keys[n] = nameOf(i)
+	}
+	found, err := s.getAll(ctx, keys, true)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]item, 0, len(keys))
+	for _, k := range keys {
+		if i, ok := found[k]; ok {
+			items = append(items, i)
+		}
 	}
 	return items, nil
+}
+
+func itemsOf(list []map[string]types.AttributeValue) []item {
+	items := make([]item, len(list))
+	for n, i := range list {
+		items[n] = i
+	}
+	return items
+}
+
+// decodeAll decodes items in their order.
+func decodeAll[T any](decode func(item) (T, error), items []item) ([]T, error) {
+	list := make([]T, len(items))
+	for n, i := range items {
+		var err error
+		if list[n], err = decode(i); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // afterAll sorts behind every id and time that we write.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -90,17 +89,6 @@ func decodeResend(i item) (webhook.Resend, error) {
 	return r.resend(account, id, i.getInt(attrVersion)), nil
 }
 
-func decodeResends(items []item) ([]webhook.Resend, error) {
-	list := make([]webhook.Resend, len(items))
-	for n, i := range items {
-		var err error
-		if list[n], err = decodeResend(i); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
 // PutResend keeps a new bulk resend: among its account's, and, while it runs,
 // among those that are running.
 func (s *Store) PutResend(ctx context.Context, r webhook.Resend) error {
@@ -138,33 +126,16 @@ func (s *Store) Resends(ctx context.Context, account string) ([]webhook.Resend, 
 		return nil, wrap(err, "resends of account %s", account)
 	}
 	now := s.now()
-	return decodeResends(slices.DeleteFunc(items, func(i item) bool { return i.gone(now) }))
+	return decodeAll(decodeResend, slices.DeleteFunc(items, func(i item) bool { return i.gone(now) }))
 }
 
 // RunningResends returns those of all accounts that are running, the oldest first.
 func (s *Store) RunningResends(ctx context.Context, limit int) ([]webhook.Resend, error) {
-	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
-		TableName: &s.deliveries, KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
-		ExpressionAttributeValues: item{":pk": text(resendsPK)}, Limit: aws.Int32(int32(limit)),
-	})
+	items, err := s.named(ctx, resendsPK, limit, func(i item) key { return resendKey(i.getText(attrAccount), i.getText(attrResend)) })
 	if err != nil {
 		return nil, wrap(err, "running resends")
 	}
-	keys := make([]key, len(out.Items))
-	for n, i := range out.Items {
-		keys[n] = resendKey(item(i).getText(attrAccount), item(i).getText(attrResend))
-	}
-	found, err := s.getAll(ctx, keys, true)
-	if err != nil {
-		return nil, wrap(err, "running resends")
-	}
-	items := make([]item, 0, len(keys))
-	for _, k := range keys {
-		if i, ok := found[k]; ok {
-			items = append(items, i)
-		}
-	}
-	list, err := decodeResends(items)
+	list, err := decodeAll(decodeResend, items)
 	return slices.DeleteFunc(list, func(r webhook.Resend) bool { return r.State != webhook.ResendRunning }), err
 }
 
