@@ -47,7 +47,7 @@ func (a *API) getRequest(ctx context.Context, in *ObjectPath) (*result[requestVi
 	}
 	r, err := deliver.Compose(w, f, a.PublicURL, now)
 	if err != nil {
-		return nil, unsendable(&resend.NoTargetError{Why: err.Error(), Cure: "use an endpoint whose format tells of such events"})
+		return nil, unsendable(resend.Untold(err))
 	}
 	return &result[requestView]{Body: viewRequest(r, w.Endpoint.Headers, now)}, nil
 }
@@ -57,14 +57,10 @@ func (a *API) getRequest(ctx context.Context, in *ObjectPath) (*result[requestVi
 // which it would not be sent again.
 func (a *API) workOf(ctx context.Context, d webhook.Delivery, now time.Time) (webhook.Work, format.Format, error) {
 	w := webhook.Work{Delivery: d}
-	if d.Target == (webhook.Target{}) {
-		return w, format.Format{}, &resend.NoTargetError{Why: d.Reason, Cure: "give the account a webhook_url or an endpoint; it hears of what happens from then on"}
+	f, err := resend.FormatOf(d)
+	if err != nil {
+		return w, f, err
 	}
-	f, known := format.Lookup(d.Target.Format)
-	if !known {
-		return w, f, &resend.NoTargetError{Why: d.Reason, Cure: "give the endpoint a format that tells of this job; it counts from the next event on"}
-	}
-	var err error
 	if w.Event, err = a.Store.Event(ctx, d.Account, d.EventID); err != nil {
 		return w, f, err
 	}
@@ -77,7 +73,7 @@ func (a *API) workOf(ctx context.Context, d webhook.Delivery, now time.Time) (we
 	}
 	w.Endpoint, err = a.Store.Endpoint(ctx, d.Account, d.Target.Endpoint)
 	if errors.Is(err, webhook.ErrNotFound) {
-		return w, f, &resend.NoTargetError{Why: "the endpoint was deleted", Cure: "make a new endpoint; it hears of what happens from then on"}
+		return w, f, resend.Deleted()
 	}
 	w.HasEndpoint, w.Secrets = true, w.Endpoint.Signing(now)
 	return w, f, err

@@ -57,6 +57,29 @@ type NoTargetError struct{ Why, Cure string }
 // Error puts both in one line.
 func (e *NoTargetError) Error() string { return e.Why + "; " + e.Cure }
 
+// FormatOf is the format in which a delivery is sent. The error is a
+// *NoTargetError: it has no target, or one whose format is unknown.
+func FormatOf(d webhook.Delivery) (format.Format, error) {
+	if d.Target == (webhook.Target{}) {
+		return format.Format{}, &NoTargetError{d.Reason, "give the account a webhook_url or an endpoint; it hears of what happens from then on"}
+	}
+	f, known := format.Lookup(d.Target.Format)
+	if !known {
+		return f, &NoTargetError{d.Reason, "give the endpoint a format that tells of this job; it counts from the next event on"}
+	}
+	return f, nil
+}
+
+// Untold is the error for an event that its format cannot tell of, and why.
+func Untold(why error) *NoTargetError {
+	return &NoTargetError{why.Error(), "use an endpoint whose format tells of such events"}
+}
+
+// Deleted is the error for an endpoint that is no more.
+func Deleted() *NoTargetError {
+	return &NoTargetError{"the endpoint was deleted", "make a new endpoint; it hears of what happens from then on"}
+}
+
 // Resend opens a new generation of the delivery and rings for it after a while,
 // at most 15 minutes. It returns the row as it is then. Errors: ErrNotFound,
 // ErrInFlight, ErrStale, *NoTargetError. When the ring fails, the row stands in
@@ -132,26 +155,23 @@ func (s *Sender) open(ctx context.Context, r webhook.Ref, after time.Duration) (
 
 // policyOf is how the delivery would be sent again, or why it cannot be.
 func (s *Sender) policyOf(ctx context.Context, d webhook.Delivery) (webhook.Policy, error) {
-	if d.Target == (webhook.Target{}) {
-		return webhook.Policy{}, &NoTargetError{d.Reason, "give the account a webhook_url or an endpoint; it hears of what happens from then on"}
-	}
-	f, known := format.Lookup(d.Target.Format)
-	if !known {
-		return webhook.Policy{}, &NoTargetError{d.Reason, "give the endpoint a format that tells of this job; it counts from the next event on"}
+	f, err := FormatOf(d)
+	if err != nil {
+		return webhook.Policy{}, err
 	}
 	e, err := s.Store.Event(ctx, d.Account, d.EventID)
 	if err != nil {
 		return webhook.Policy{}, err
 	}
 	if _, err := f.Encode(e, s.PublicURL); err != nil {
-		return webhook.Policy{}, &NoTargetError{err.Error(), "use an endpoint whose format tells of such events"}
+		return webhook.Policy{}, Untold(err)
 	}
 	if d.Target.Endpoint == "" {
 		return f.Policy, nil
 	}
 	ep, err := s.Store.Endpoint(ctx, d.Account, d.Target.Endpoint)
 	if errors.Is(err, webhook.ErrNotFound) {
-		return webhook.Policy{}, &NoTargetError{"the endpoint was deleted", "make a new endpoint; it hears of what happens from then on"}
+		return webhook.Policy{}, Deleted()
 	}
 	return f.Policy.With(ep.Policy), err
 }
