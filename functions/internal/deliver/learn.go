@@ -69,10 +69,15 @@ func (h *Handler) lostClaim(b *batch, t *task, r ruling, err error) error {
 // endpoint. An attempt that never left us says nothing, nor does one that was
 // lost in a network of ours which loses most: the claim of a probe then ends by itself.
 func (h *Handler) learn(b *batch, t *task, a answer, o webhook.Outcome) {
-	if h.Health == nil || a.result.Failure == webhook.FailureUnsendable || h.suspects(b, t, a) {
+	if h.Health == nil || a.result.Failure == webhook.FailureUnsendable {
 		return
 	}
-	h.learnHost(b, t, a.result)
+	if host := webhook.HostOf(t.w.URL()); host != "" && a.result.Failure != webhook.FailureRefusedAddress {
+		if h.suspects(b, host, a) {
+			return
+		}
+		h.learnHost(b, t, host, a.result)
+	}
 	if !t.w.HasEndpoint {
 		return
 	}
@@ -87,12 +92,9 @@ func (h *Handler) learn(b *batch, t *task, a answer, o webhook.Outcome) {
 	}
 }
 
-// suspects tells whether an attempt was lost in a network that is probably ours.
-func (h *Handler) suspects(b *batch, t *task, a answer) bool {
-	host := webhook.HostOf(t.w.URL())
-	if host == "" || a.result.Failure == webhook.FailureRefusedAddress {
-		return false
-	}
+// suspects tells whether an attempt at a host was lost in a network that is
+// probably ours.
+func (h *Handler) suspects(b *batch, host string, a answer) bool {
 	suspected, warn := h.Health.called(host, !a.result.Unreachable(), a.ended)
 	if warn {
 		h.log().ErrorContext(b.record, "network.suspected", "detail", "more than half of the hosts called within a minute cannot be reached; no circuit is opened for it")
@@ -187,11 +189,7 @@ func (h *Handler) disable(ctx context.Context, w webhook.Work, read webhook.Heal
 // ends a probe of it. An answer of any kind, and even a broken connection, shows
 // that the host lives; so does a timeout, or a tenant whose application hangs
 // could silence the host that it shares.
-func (h *Handler) learnHost(b *batch, t *task, r webhook.Result) {
-	host := webhook.HostOf(t.w.URL())
-	if host == "" || r.Failure == webhook.FailureRefusedAddress {
-		return
-	}
+func (h *Handler) learnHost(b *batch, t *task, host string, r webhook.Result) {
 	read, now, trips, closes := t.w.Host, h.now(), false, t.probesHost
 	switch {
 	case r.Failure == "" && h.Health.answered(host) && read.Opens == 0:
