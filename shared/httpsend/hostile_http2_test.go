@@ -139,8 +139,10 @@ func hostileHTTP2(t *testing.T, a *authority) []hostile {
 			f.WritePushPromise(http2.PushPromiseParam{StreamID: stream, PromiseID: 2, BlockFragment: block(status("200")), EndHeaders: true})
 			f.waitForClient()
 		}), long, notHTTP},
-		{"HTTP/2: no stream allowed", http2Receiver(t, a, []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 0}},
-			func(f frames, _ uint32) { f.waitForClient() }), tight, late},
+		{"HTTP/2: no stream allowed any more", receiver(func(f frames, _ uint32) {
+			f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+			f.waitForClient()
+		}), tight, late},
 		{"HTTP/2: headers that go on without end", receiver(func(f frames, stream uint32) {
 			f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block(status("200"))})
 			f.repeat(func() error { return f.WriteContinuation(stream, false, many) })
@@ -186,5 +188,18 @@ func TestReceiverThatTurnsAwayEveryConnectionCannotHaveManyOpened(t *testing.T) 
 	got, _ := post(t, c, url)
 	if !cmp.Equal(got, turnedAway) || connections.Load() != 3 {
 		t.Errorf("result %+v after %d connections, want %+v after %d", got, connections.Load(), turnedAway, 3)
+	}
+}
+
+// Whether our request or its settings come first is chance.
+func TestReceiverThatAllowsNoStreamGetsNoMoreThanItsTimeout(t *testing.T) {
+	a := newAuthority(t)
+	none := http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0}
+	url := http2Receiver(t, a, []http2.Setting{none}, func(f frames, _ uint32) { f.waitForClient() })
+	c := newClient(t, Options{})
+	c.trust(a.cert)
+	got, _ := c.Post(t.Context(), webhook.Request{URL: url, Timeout: tight})
+	if got.Detail = ""; !cmp.Equal(got, late) && got.Failure != turnedAway.Failure {
+		t.Errorf("result %+v, want %+v or %+v", got, late, turnedAway)
 	}
 }
