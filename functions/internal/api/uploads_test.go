@@ -179,7 +179,7 @@ func TestAFailedReplacementLeavesThePartAsItWas(t *testing.T) {
 
 func TestAnUploadStreams(t *testing.T) {
 	s := newFileSite(t)
-	const size = 58 * 1_000_000
+	const size = 58 * 200_000
 	got := s.upload("/v1/jobs/1/runs/1/records", "", patterned(size))
 	if want := fmt.Sprintf(`{"part":1,"records":%d,"bytes":%d}`, size/58, size); got.status != 200 || strings.TrimSpace(got.body) != want {
 		t.Errorf("got %d %s, want %s", got.status, got.body, want)

@@ -90,19 +90,37 @@ func isForReaders(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// nothingHere answers an address that is no page. That of a form, which stays
-// behind when it was refused, leads to the page that has it.
+// nothingHere answers an address that is no page. That of a form, which stays in
+// the browser when the form was refused, leads to the page that has the form.
 func (d *Dashboard) nothingHere(w http.ResponseWriter, r *http.Request) {
-	form := *r
-	form.Method = http.MethodPost
-	if _, pattern := d.mux.Handler(&form); pattern != "" {
-		target := url.URL{Path: path.Dir(r.URL.Path), RawQuery: r.URL.RawQuery}
-		redirect(w, r, target.String())
+	if at := d.formsPage(r.URL.Path); at != "" {
+		target := url.URL{Path: at, RawQuery: r.URL.RawQuery}
+		d.signedIn(func(*visit) (page, error) { return page{next: target.String()}, nil })(w, r)
 		return
 	}
 	d.signedOutOrIn(func(*visit) (page, error) {
 		return page{}, &problem{Status: http.StatusNotFound, Detail: "There is no page of that address."}
 	})(w, r)
+}
+
+// formsPage is the path of the page that a form stands on, which is the next one
+// above the form's own; "" when that is of no form.
+func (d *Dashboard) formsPage(form string) string {
+	if d.matches(http.MethodPost, form) == "" {
+		return ""
+	}
+	for at := path.Dir(form); at != nowhere; at = path.Dir(at) {
+		if d.matches(http.MethodGet, at) != "GET "+nowhere {
+			return at
+		}
+	}
+	return ""
+}
+
+// matches is the pattern of what answers a request; "" for nothing.
+func (d *Dashboard) matches(method, path string) string {
+	_, pattern := d.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: path}})
+	return pattern
 }
 
 // recovered answers a request whose page panicked. The dashboard shares its

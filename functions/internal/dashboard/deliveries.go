@@ -46,13 +46,6 @@ func (d *Dashboard) addDeliveries() {
 	d.show("/deliveries/{id}", ofAnAccount(deliveryPage))
 	d.show("/deliveries/{id}/request", ofAnAccount(requestPage))
 	d.do("/deliveries/{id}/resend", resendDelivery)
-	d.back("/deliveries/{id}/resend", func(v *visit) string { return v.link(deliveryPath(v.r.PathValue("id"))) })
-}
-
-// back leads who opens the address that a form has left in the browser to the
-// page that the form stands on.
-func (d *Dashboard) back(path string, to func(*visit) string) {
-	d.show(path, func(v *visit) (page, error) { return page{next: to(v)}, nil })
 }
 
 // deliveryPath is the path of a delivery's page, and below /v1 of what it shows.

@@ -80,7 +80,6 @@ func (d *Dashboard) addEndpoints() {
 		"test": testEndpoint, "pause": pauseEndpoint, "resume": resumeEndpoint, "rotate": rotateSecret, "delete": deleteEndpoint,
 	} {
 		d.do("/endpoints/{id}/"+action, f)
-		d.back("/endpoints/{id}/"+action, func(v *visit) string { return v.link(endpointPath(v.r.PathValue("id"))) })
 	}
 }
 

@@ -148,6 +148,7 @@ type browser struct {
 
 func (b *browser) do(r *http.Request) shown {
 	b.s.t.Helper()
+	r.Header.Set("Accept", "text/html")
 	if b.cookie != nil {
 		r.AddCookie(b.cookie)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	g "maragu.dev/gomponents"
@@ -32,8 +31,8 @@ type runs struct {
 	Complete bool  `json:"complete"`
 }
 
-// jobPath is where the API has a job. An id of dots alone would be a way up.
-func jobPath(id string) string { return "/v1/jobs/" + strings.ReplaceAll(seg(id), ".", "%2E") }
+// jobPath is where the API has a job.
+func jobPath(id string) string { return "/v1/jobs/" + seg(id) }
 
 // jobPage shows a job, whose id may hold anything and so is a parameter.
 func jobPage(v *visit) (page, error) { return showJob(v, nil) }

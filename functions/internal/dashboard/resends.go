@@ -44,7 +44,6 @@ func (d *Dashboard) addResends() {
 	d.do("/resends", startResend)
 	d.show("/resends/{id}", ofAnAccount(resendPage))
 	d.do("/resends/{id}/cancel", cancelResend)
-	d.back("/resends/{id}/cancel", func(v *visit) string { return v.link("/resends/"+seg(v.r.PathValue("id")), "of", v.param("of")) })
 }
 
 func resendsPage(v *visit) (page, error) {

@@ -266,11 +266,10 @@ func TestNoAddressBreaksAPage(t *testing.T) {
 					q.Set(p, s)
 				}
 				var targets []string
-				for _, one := range []string{"account", "after", "id", "run", "state", "since"} {
-					if strings.Contains(r.path, "{") {
-						break
+				for n, one := range []string{"account", "after", "id", "run", "state", "since"} {
+					if !strings.Contains(r.path, "{") && n%3 == i%3 { // each sees a third of them on each page
+						targets = append(targets, withQuery(w.at(r, key), url.Values{one: {s}}.Encode()))
 					}
-					targets = append(targets, withQuery(w.at(r, key), url.Values{one: {s}}.Encode()))
 				}
 				plain := w.ids.Replace(r.path)
 				targets = append(targets, plain+"?"+q.Encode())

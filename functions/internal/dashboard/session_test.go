@@ -50,7 +50,7 @@ func TestAnAddressThatIsNoPageSaysSoToReadersAndToProgramsInTheirWords(t *testin
 			t.Errorf("%s for %s: got %d %s", tt.path, tt.accept, got.status, got.header.Get("Content-Type"))
 		}
 	}
-	if got := read("/job/revoke?id=1", "text/html"); got.status != http.StatusSeeOther || got.location() != "/job?id=1" {
+	if got := s.signIn(s.acme).get("/job/revoke?id=1"); got.status != http.StatusSeeOther || got.location() != "/job?id=1" {
 		t.Errorf("the address of a form leads to %d %s", got.status, got.location())
 	}
 }

@@ -38,7 +38,6 @@ func (d *Dashboard) addSettings() {
 		"/settings/remove": removeURL, "/settings/keys": makeKey, "/settings/keys/{key}/revoke": revokeKey,
 	} {
 		d.do(path, f)
-		d.back(path, func(v *visit) string { return v.link("/settings") })
 	}
 }
 
@@ -124,9 +123,6 @@ func saveURL(v *visit) (page, error) {
 	}
 	return page{next: v.link("/settings", "said", "saved")}, nil
 }
-
-// saidBox confirms what no address may say.
-func saidBox(s string) g.Node { return html.P(html.Class("said"), html.Role("status"), g.Text(s)) }
 
 func removeURL(v *visit) (page, error) {
 	if err := v.chosen(); err != nil {

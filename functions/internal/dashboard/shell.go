@@ -165,5 +165,10 @@ func (v *visit) said() g.Node {
 	if text == "" {
 		return nil
 	}
+	return saidBox(text)
+}
+
+// saidBox confirms what has been done.
+func saidBox(text string) g.Node {
 	return html.P(html.Class("said"), html.Role("status"), g.Text(text))
 }
