@@ -3,6 +3,7 @@ package browser_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,6 +50,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "6") // they wait for most of their time
 	code, err := prepareAndRun(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -68,18 +71,21 @@ func prepareAndRun(m *testing.M) (int, error) {
 		missing = append(missing, "axe-core: run make tools")
 	}
 	axe = string(script)
-	program, err := exec.LookPath("chromium")
+	program, err := exec.LookPath("chromium-headless-shell") // half the work of the whole browser's
 	if err != nil {
-		missing = append(missing, "chromium: install it (Debian: chromium)")
+		program, err = exec.LookPath("chromium")
+	}
+	if err != nil {
+		missing = append(missing, "Chromium: install it (Debian: chromium-headless-shell, or chromium)")
 		return m.Run(), nil
 	}
 	binary = filepath.Join(dir, "standalone")
 	if err := child.Build(context.Background(), binary); err != nil {
 		return 1, err
 	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(program), chromedp.Headless, chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(filepath.Join(dir, "profile")),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("force-color-profile", "srgb"))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))...)
 	defer stop()
 	ctx, quit := chromedp.NewContext(allocator)
 	defer quit()
@@ -392,7 +398,7 @@ func (b *tab) photograph(name string) {
 		for label, width := range map[string]int64{"wide": 1280, "narrow": 360} {
 			b.run(inScheme(scheme), chromedp.EmulateViewport(width, 900))
 			ctx, cancel := context.WithTimeout(b.ctx, patience)
-			picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+			picture, err := chromedp.Run(ctx, fullScreenshot)
 			cancel()
 			if err == nil {
 				err = os.WriteFile(filepath.Join(screenshots, name+"-"+scheme+"-"+label+".png"), picture, 0o644)
@@ -403,6 +409,16 @@ func (b *tab) photograph(name string) {
 		}
 	}
 	b.run(inScheme(""), chromedp.EmulateViewport(1280, 900))
+}
+
+// fullScreenshot is a picture of the whole page, which is packed in a hurry.
+func fullScreenshot(ctx context.Context, t *chromedp.Target) ([]byte, error) {
+	yes := true
+	shot, err := cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng, CaptureBeyondViewport: &yes, OptimizeForSpeed: &yes})
+	if err != nil {
+		return nil, err
+	}
+	return shot.Data, nil
 }
 
 // inScheme has the page in dark or light.

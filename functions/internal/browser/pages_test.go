@@ -20,6 +20,7 @@ type sight struct {
 // TestEveryPageIsAccessibleInBothThemes looks at every page, wide and narrow,
 // light and dark, with axe-core, and takes pictures of it.
 func TestEveryPageIsAccessibleInBothThemes(t *testing.T) {
+	t.Parallel()
 	p := newProduct(t)
 	s := furnish(t, p)
 	account := func(path string) string { return path + "?account=acme" }
@@ -66,6 +67,7 @@ func TestEveryPageIsAccessibleInBothThemes(t *testing.T) {
 		}},
 	} {
 		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
 			b := newTab(t, p)
 			group.in(b)
 			for _, look := range group.sights {
