@@ -40,7 +40,7 @@ demo: ## play the demo once: 0 when all webhooks arrived as expected
 	go run ./functions/standalone --demo-once --data "$$data" --log-format text --log-level error $(ARGS)
 
 test: race-or-say tools ## run all tests
-	go test $(RACE) ./...
+	go test $(RACE) ./shared/... ./... # those that take longest come first
 	$(if $(RACE),go test ./infra,) # jsii does not go with the race detector
 
 tools: ## install the servers that the tests of the AWS side run against

@@ -283,6 +283,7 @@ func (b *tab) open(path string) {
 		path = b.p.url + path
 	}
 	b.run(chromedp.Navigate(path))
+	b.waitFor(`document.readyState === "complete"`, "the end of the page") // the event may have been that of the page before
 }
 
 // text is what the page says.
@@ -359,7 +360,7 @@ func (b *tab) signIn(key string) {
 	b.open("/sign-in")
 	b.fill("key", key)
 	b.press("Sign in")
-	b.waitFor(`location.pathname !== "/sign-in"`, "being signed in")
+	b.waitFor(`location.pathname !== "/sign-in" && document.readyState === "complete"`, "being signed in")
 }
 
 // violation is a rule of accessibility that a page breaks.
