@@ -153,13 +153,15 @@ type entry int
 
 const (
 	entered    entry = iota
-	fullOfMute       // as many as allowed are under way, and none of them is answered
+	fullOfMute       // hangingAt or more are under way, and none has been answered for a while
 	fullOfSlow       // as many as allowed are under way, and take long
 	full             // as many as allowed are under way or wait; there will soon be room
 )
 
 // enter takes a place, which must be left. It waits for one, in the order of
-// arrival, unless the receiver is slow or too many wait already.
+// arrival, unless the receiver is slow or too many wait already. One that answers
+// nothing gets no more than it has: there may be as many of them as endpoints,
+// and each place costs a connection for the whole timeout.
 func (t *Traffic) enter(ctx context.Context, l lane) (*place, entry) {
 	if t == nil {
 		return nil, entered
@@ -169,7 +171,7 @@ func (t *Traffic) enter(ctx context.Context, l lane) (*place, entry) {
 	size, patience := len(f.begun)+f.waiting.Len(), l.patience(ctx)
 	switch {
 	case t.Share > 0 && (t.accounts[l.account] >= t.Share || size >= max(t.Share/2, l.limit)):
-	case size < l.limit:
+	case size < l.limit && !f.isMute(now):
 		t.accounts[l.account]++
 		p := t.begin(f, l, now)
 		t.mu.Unlock()
@@ -334,12 +336,14 @@ func (h *Handler) busy(b *batch, t *task, why entry) error {
 	case h.Retry != nil:
 		return h.divert(b, []*task{t})[0]
 	}
-	until := noTime
+	reason, until := fmt.Sprintf("the receiver has %d attempts under way, or its account all that it may have", t.lane().limit), noTime
+	if why == fullOfMute {
+		reason = "the receiver has not yet answered any of its attempts under way"
+	}
 	if why == fullOfMute || !t.w.HasEndpoint { // nobody looks after the holds of URLs
 		until = h.now().Add(h.spread(busyFor, busySpread))
 	}
-	return h.hold(b, t.w, until, webhook.HoldBusy.Because(
-		fmt.Sprintf("the receiver has %d attempts under way, or its account all that it may have", t.lane().limit)))
+	return h.hold(b, t.w, until, webhook.HoldBusy.Because(reason))
 }
 
 func (h *Handler) spread(least, more time.Duration) time.Duration {

@@ -191,9 +191,9 @@ func TestInTheRetryQueueADeliveryToABusyEndpointIsHeld(t *testing.T) {
 	})
 }
 
+// However many it may have: each would be another connection that waits in vain.
 func TestADeliveryToAnEndpointThatAnswersNothingAtAllIsDueAgainInSeconds(t *testing.T) {
 	busyWorld(t, func(t *testing.T, w *testWorld) {
-		w.patch(t, webhook.PolicyPatch{MaxInFlight: new(8)})
 		end := w.crowd(t, 8, ok)
 		defer end()
 		time.Sleep(time.Second + time.Millisecond)
@@ -201,6 +201,38 @@ func TestADeliveryToAnEndpointThatAnswersNothingAtAllIsDueAgainInSeconds(t *test
 		d := w.want(t, standard, webhook.StateHeld)
 		if in := d.DueAt.Sub(w.now); in < 5*time.Second || in > 15*time.Second || webhook.HoldOf(d.Reason) != webhook.HoldBusy || d.Attempts != 0 {
 			t.Errorf("held because %q for %s, want busy for 5 to 15 s", d.Reason, in)
+		}
+	})
+}
+
+func TestOneAnswerOfASlowEndpointMakesRoomForAllThatItMayHave(t *testing.T) {
+	busyWorld(t, func(t *testing.T, w *testWorld) {
+		gate := make(chan struct{})
+		w.sender.answer = func(webhook.Request) webhook.Result { <-gate; return ok }
+		var wait sync.WaitGroup
+		defer wait.Wait()
+		defer close(gate)
+		begin := func(i int) {
+			id := w.another(t, i)
+			wait.Go(func() { w.ringAgain(t, id) })
+			synctest.Wait()
+		}
+		for i := range 8 {
+			begin(i)
+		}
+		time.Sleep(time.Second + time.Millisecond)
+		begin(8)
+		if got := w.sender.count(); got != 8 {
+			t.Errorf("%d requests before an answer, want 8", got)
+		}
+		gate <- struct{}{}
+		synctest.Wait()
+		for i := range 20 {
+			begin(9 + i)
+		}
+		time.Sleep(time.Second) // for the last of them to be written
+		if got := w.sender.count(); got != 28 {
+			t.Errorf("%d requests after the first answer, want 28", got)
 		}
 	})
 }
