@@ -42,7 +42,8 @@ func NewUploads(client *s3.Client, bucket string) *Uploads {
 
 // Put streams a file to S3, holding 20 MiB of it at most. The file is there
 // when all of it was read and taken, replacing one of the same key, and not at
-// all after an error.
+// all after an error. Parts of an upload whose context ended may stay until the
+// bucket's lifecycle rule aborts it.
 func (u *Uploads) Put(ctx context.Context, key string, body io.Reader, m files.Meta) error {
 	in := &transfermanager.UploadObjectInput{
 		Bucket: &u.bucket, Key: &key,
