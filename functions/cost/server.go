@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/jobhook/jobhook/shared/freeport"
 )
 
 // serverWait is how long a Java program may take to start on a busy machine.
@@ -37,7 +38,7 @@ func startDynamoDB(ctx context.Context) (server, error) {
 	if err != nil {
 		return server{}, fmt.Errorf("DynamoDB Local needs java, 17 or newer: %w", err)
 	}
-	port, err := freePort()
+	port, err := freeport.Find()
 	if err != nil {
 		return server{}, err
 	}
@@ -83,13 +84,4 @@ func answers(ctx context.Context, url string, ended <-chan struct{}) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jobhook/jobhook/functions/internal/child"
+	"github.com/jobhook/jobhook/shared/freeport"
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
@@ -35,11 +36,11 @@ type ending struct {
 // soak is one run.
 type soak struct {
 	options
-	addr, debug string
-	endpoints   []*endpoint
+	endpoints []*endpoint
 
 	mu      sync.Mutex // of the process, which comes and goes
 	process *child.Child
+	debug   string      // its --debug-addr
 	ready   []time.Time // when each was
 	ended   []ending
 	samples []sample
@@ -51,13 +52,6 @@ type soak struct {
 
 func newSoak(ctx context.Context, o options) (*soak, error) {
 	s := &soak{options: o}
-	var err error
-	if s.addr, err = child.FreeAddr(); err != nil {
-		return nil, err
-	}
-	if s.debug, err = child.FreeAddr(); err != nil {
-		return nil, err
-	}
 	for i, n := range natures(o.endpoints) {
 		e, err := newEndpoint(i, n)
 		if err != nil {
@@ -123,13 +117,17 @@ func (s *soak) register(ctx context.Context, e *endpoint) error {
 const grace = 5 * time.Second
 
 func (s *soak) start(ctx context.Context) error {
-	p, err := child.Start(ctx, s.binary, s.data, child.Options{Addr: s.addr, Flags: []string{"--debug-addr", s.debug, "--shutdown-grace", grace.String()}})
+	debug, err := freeport.Addr()
+	if err != nil {
+		return err
+	}
+	p, err := child.Start(ctx, s.binary, s.data, child.Options{Flags: []string{"--debug-addr", debug, "--shutdown-grace", grace.String()}})
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.process = p
+	s.process, s.debug = p, debug
 	s.ready = append(s.ready, time.Now())
 	return nil
 }

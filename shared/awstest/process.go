@@ -2,13 +2,14 @@ package awstest
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jobhook/jobhook/shared/freeport"
 )
 
 const (
@@ -38,7 +39,7 @@ func start(p program) (Server, error) {
 }
 
 func startOnce(p program, tools string) (Server, error) {
-	port, err := freePort()
+	port, err := freeport.Find()
 	if err != nil {
 		return Server{}, err
 	}
@@ -148,15 +149,6 @@ func (e exitError) Error() string { return fmt.Sprintf("%s ended: %s", e.path, e
 func isExit(err error) bool {
 	_, ok := err.(exitError)
 	return ok
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // tail keeps the end of what is written to it.

@@ -19,10 +19,10 @@ import (
 const (
 	partSize    = 5 << 20
 	concurrency = 2
-	// abortTime is what giving up an upload may take after its context ended.
-	// What is left all the same costs storage until the bucket's lifecycle
-	// removes it.
-	abortTime = 10 * time.Second
+	// An upload whose context ended may take this long to end what it is sending,
+	// and as long again to remove what it has sent. What is left all the same
+	// costs storage until the bucket's lifecycle removes it.
+	abortTime = 5 * time.Second
 )
 
 // Uploads put files into a bucket. They are a type of their own, so that a
@@ -42,17 +42,51 @@ func NewUploads(client *s3.Client, bucket string) *Uploads {
 
 // Put streams a file to S3, holding 20 MiB of it at most. The file is there
 // when all of it was read and taken, replacing one of the same key, and not at
-// all after an error. Parts of an upload whose context ended may stay until the
-// bucket's lifecycle rule aborts it.
+// all after an error. When ctx ends before the body does, what was sent is
+// removed, for which Put takes 10 s at most.
 func (u *Uploads) Put(ctx context.Context, key string, body io.Reader, m files.Meta) error {
+	work, cancel := outlive(ctx, abortTime)
+	defer cancel()
 	in := &transfermanager.UploadObjectInput{
 		Bucket: &u.bucket, Key: &key,
-		Body:               struct{ io.Reader }{body}, // a pipe has Seek too, and fails at it
+		Body:               while{ctx, body},
 		ContentType:        optional(m.ContentType),
 		ContentDisposition: optional(files.Disposition(m.FileName)),
 	}
-	if _, err := u.transfer.UploadObject(ctx, in); err != nil {
+	if _, err := u.transfer.UploadObject(work, in); err != nil {
 		return fmt.Errorf("file %s: put: %w", key, err)
 	}
 	return nil
+}
+
+// outlive returns a context that ends so long after ctx, and not before: S3 may
+// have begun the upload whose request was cancelled, and only the answer names it.
+func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(by):
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { unhook(); cancel() }
+}
+
+// while reads until ctx ends. It has no Seek, as a file has and a pipe only
+// pretends to.
+type while struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (w while) Read(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := w.r.Read(p)
+	if ended := w.ctx.Err(); ended != nil {
+		return 0, ended
+	}
+	return n, err
 }

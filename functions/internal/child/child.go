@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jobhook/jobhook/shared/freeport"
 )
 
 // OperatorKey is the operator's key of a child that is given no other. It is
@@ -42,7 +43,6 @@ func Build(ctx context.Context, path string) error {
 
 // Options is what a child can be told. The zero value is right for measurements.
 type Options struct {
-	Addr        string    // of its API; empty: a free one of the loopback interface
 	OperatorKey string    // empty: OperatorKey
 	Log         io.Writer // takes what it prints; nil: a file in its data folder, after that of its predecessors
 	Flags       []string  // further ones, which prevail
@@ -65,13 +65,11 @@ const startup = time.Minute
 // Start runs the binary on a data folder and waits until it answers. The
 // process gets none of our own settings from the environment.
 func Start(ctx context.Context, binary, folder string, o Options) (*Child, error) {
-	c := &Child{Addr: o.Addr, key: cmp.Or(o.OperatorKey, OperatorKey), exited: make(chan struct{})}
-	if c.Addr == "" {
-		var err error
-		if c.Addr, err = FreeAddr(); err != nil {
-			return nil, err
-		}
+	addr, err := freeport.Addr()
+	if err != nil {
+		return nil, err
 	}
+	c := &Child{Addr: addr, key: cmp.Or(o.OperatorKey, OperatorKey), exited: make(chan struct{})}
 	c.cmd = exec.CommandContext(ctx, binary, append([]string{"--addr", c.Addr, "--data", folder, "--allow-private",
 		"--log-level", "error", "--shutdown-grace", "1s"}, o.Flags...)...)
 	c.cmd.Env = append(withoutSettings(os.Environ()), "JOBHOOK_OPERATOR_KEY="+c.key)
@@ -103,15 +101,6 @@ func Start(ctx context.Context, binary, folder string, o Options) (*Child, error
 // otherwise than its flags: the variables of the product.
 func withoutSettings(env []string) []string {
 	return slices.DeleteFunc(env, func(variable string) bool { return strings.HasPrefix(variable, "JOBHOOK_") })
-}
-
-// FreeAddr finds a port that nobody uses at this moment.
-func FreeAddr() (string, error) {
-	line, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return line.Addr().String(), line.Close()
 }
 
 func (c *Child) ready(ctx context.Context) error {

@@ -27,8 +27,9 @@ func adapters() []string {
 	}
 }
 
-// names are known to all: nothing but constants, and how to read them.
-func names() []string { return []string{"shared/setting"} }
+// names are known to all: what settings are called and how they are read, and
+// how a port is found.
+func names() []string { return []string{"shared/setting", "shared/freeport"} }
 
 // testSupport is imported by tests only.
 func testSupport() []string {
