@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -180,7 +181,15 @@ func TestAFailedReplacementLeavesThePartAsItWas(t *testing.T) {
 func TestAnUploadStreams(t *testing.T) {
 	s := newFileSite(t)
 	const size = 58 * 200_000
-	got := s.upload("/v1/jobs/1/runs/1/records", "", patterned(size))
+	kept := &countingFiles{Files: s.files}
+	s.with(func(c *api.Config) { c.Files = kept })
+	body := &countingReader{Reader: patterned(size)}
+	body.each = func() {
+		if held := body.n.Load() - kept.taken.n.Load(); held > 1<<20 {
+			t.Errorf("%d bytes of the body are read and not yet given to the files", held)
+		}
+	}
+	got := s.upload("/v1/jobs/1/runs/1/records", "", body)
 	if want := fmt.Sprintf(`{"part":1,"records":%d,"bytes":%d}`, size/58, size); got.status != 200 || strings.TrimSpace(got.body) != want {
 		t.Errorf("got %d %s, want %s", got.status, got.body, want)
 	}
@@ -188,6 +197,33 @@ func TestAnUploadStreams(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Size != size {
 		t.Errorf("files %v, %v", list, err)
 	}
+}
+
+// countingReader counts what it reads.
+type countingReader struct {
+	io.Reader
+	n    atomic.Int64
+	each func() // called before each read; nil: nothing is
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	if r.each != nil {
+		r.each()
+	}
+	n, err := r.Reader.Read(p)
+	r.n.Add(int64(n))
+	return n, err
+}
+
+// countingFiles count what they are given of one file.
+type countingFiles struct {
+	*disk.Files
+	taken countingReader
+}
+
+func (f *countingFiles) Put(ctx context.Context, key string, body io.Reader, m files.Meta) error {
+	f.taken.Reader = body
+	return f.Files.Put(ctx, key, &f.taken, m)
 }
 
 // TestTheLargestRecordTakesWhatJobhookAdds: its run gets records, ends, and
