@@ -3,6 +3,7 @@ package erase_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -182,7 +183,8 @@ func TestAfterAnErasureNothingPersonalIsInTheDatabaseItsLogOrTheFiles(t *testing
 			if after := len(w.lies(theirs)); after < before-1 { // the log is empty now
 				t.Errorf("what is theirs lies in %d files, before in %d", after, before)
 			}
-			if diff := cmp.Diff(w.events("other"), event); diff != "" {
+			quick := cmp.Comparer(func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) // else it takes seconds
+			if diff := cmp.Diff(w.events("other"), event, quick); diff != "" {
 				t.Errorf("events of another account (-got +want):\n%s", diff)
 			}
 		})

@@ -20,10 +20,10 @@ import (
 	"github.com/jobhook/jobhook/shared/webhook"
 )
 
-// TestMemoryDoesNotGrowWithTheSet exports 256 MiB. The limit is a quarter of
+// TestMemoryDoesNotGrowWithTheSet exports 128 MiB. The limit is a quarter of
 // that; the buffers of uploads to S3 come on top, see package s3files.
 func TestMemoryDoesNotGrowWithTheSet(t *testing.T) {
-	const size, limit = 256 << 20, 64 << 20
+	const size, limit = 128 << 20, 32 << 20
 	s := newStream(size, [][]byte{[]byte(`{"id":7,"page":{"text":"` + strings.Repeat("plain text ", 500) + `"}}`)}) // quick to read and to zip
 	r := asyncRun()
 	if err := (&Handler{Files: s, Log: slog.New(slog.DiscardHandler)}).export(t.Context(), r); err != nil {
