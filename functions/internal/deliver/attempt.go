@@ -34,7 +34,7 @@ func (h *Handler) attempt(b *batch, t *task) error {
 	if why != entered {
 		return h.busy(b, t, why)
 	}
-	defer p.leave(0)
+	defer p.leave(0, false)
 	if !deadline.Allows(b.send, t.policy.Timeout) {
 		return h.tooLate(b, t.m, t.w.Delivery)
 	}
@@ -64,7 +64,7 @@ func (h *Handler) attempt(b *batch, t *task) error {
 		return h.cutOff(b, t.m, t.w.Delivery)
 	}
 	if a.result.Failure != webhook.FailureOurs {
-		p.leave(a.timing.Total)
+		p.leave(a.timing.Total, a.result.Failure == webhook.FailureTimeout)
 	}
 	return h.conclusion(b, t, a)
 }

@@ -45,7 +45,7 @@ func TestSlowTargetsThatAreRememberedAreBounded(t *testing.T) {
 	var tr Traffic
 	for i := range maxFlows + 100 {
 		p, _ := tr.enter(t.Context(), lane{account: "acme", target: fmt.Sprint(i), limit: 1})
-		p.leave(time.Hour)
+		p.leave(time.Hour, false)
 	}
 	if got := len(tr.flows); got > maxFlows {
 		t.Errorf("%d targets are remembered, want at most %d", got, maxFlows)
@@ -68,7 +68,7 @@ func TestInAFunctionAnAttemptWaitsForItsTurnNoLongerThanItHasTime(t *testing.T) 
 					go func() {
 						if p, why := tr.enter(t.Context(), l); why == entered {
 							time.Sleep(hangingFor / 2)
-							p.leave(hangingFor / 2)
+							p.leave(hangingFor/2, false)
 						}
 					}()
 				}
@@ -94,7 +94,7 @@ func TestWhatIsRememberedGrowsOldWhileAFunctionIsFrozen(t *testing.T) {
 	var tr Traffic
 	p, _ := tr.enter(t.Context(), lane{account: "acme", target: "ep", limit: 2})
 	_, _ = tr.enter(t.Context(), lane{account: "acme", target: "ep", limit: 2})
-	p.leave(time.Hour)
+	p.leave(time.Hour, false)
 	f := tr.flows["ep"]
 	for name, at := range map[string]time.Time{"an answer": f.meanAt, "an attempt": f.begun[0], "what the handler learns": (&Handler{}).now()} {
 		if at != at.Round(0) {
@@ -135,8 +135,8 @@ func drive(t *testing.T, ops []int, share int) error {
 	for _, op := range ops {
 		if op%3 == 0 && len(places) > 0 {
 			p := <-places
-			p.leave(time.Duration(op) * 100 * time.Millisecond)
-			p.leave(time.Hour) // a second end is none
+			p.leave(time.Duration(op)*100*time.Millisecond, op%2 == 0)
+			p.leave(time.Hour, false) // a second end is none
 		} else {
 			l := lane{account: fmt.Sprint("acc", op%2), target: fmt.Sprint("acc", op%2, " ep", op%4), limit: 1 + op%3}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(op)*50*time.Millisecond)
@@ -154,7 +154,7 @@ func drive(t *testing.T, ops []int, share int) error {
 	}
 	time.Sleep(time.Minute) // whoever waits gives up
 	for len(places) > 0 {
-		(<-places).leave(time.Millisecond)
+		(<-places).leave(time.Millisecond, false)
 		synctest.Wait()
 	}
 	time.Sleep(10 * time.Minute)

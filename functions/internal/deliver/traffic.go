@@ -31,8 +31,9 @@ type Traffic struct {
 // When an endpoint is slow.
 const (
 	// hangingAt attempts in flight, or all that are allowed, the oldest of them
-	// begun hangingFor ago, are a receiver that hangs.
-	hangingAt  = 8
+	// begun hangingFor ago, are a receiver that hangs. When they all time out, they
+	// are enough to open the circuit.
+	hangingAt  = webhook.DefaultTripAfter
 	hangingFor = time.Second
 	// slowAnswer is the mean of recent answers from which on a receiver is slow.
 	slowAnswer = 2 * time.Second
@@ -84,6 +85,7 @@ type flow struct {
 	waiting list.List   // of chan *place
 	mean    time.Duration
 	meanAt  time.Time
+	spokeAt time.Time // when an attempt ended otherwise than by a timeout
 	triedAt time.Time // in the first lane, since it is slow
 }
 
@@ -127,7 +129,7 @@ func (f *flow) isSlow(now time.Time, limit int) bool {
 // isMute tells whether a receiver hangs that has not answered at all since the
 // oldest of its attempts in flight began.
 func (f *flow) isMute(now time.Time) bool {
-	return len(f.begun) >= hangingAt && now.Sub(f.begun[0]) > hangingFor && f.meanAt.Before(f.begun[0])
+	return len(f.begun) >= hangingAt && now.Sub(f.begun[0]) > hangingFor && f.spokeAt.Before(f.begun[0])
 }
 
 // tries tells whether it is time for a trial, if nothing is in flight that will
@@ -243,9 +245,9 @@ func (t *Traffic) begin(f *flow, l lane, now time.Time) *place {
 	return &place{traffic: t, lane: l, begun: now}
 }
 
-// leave gives the place to the next. An answer that took no time is none. A
-// place is left once.
-func (p *place) leave(answer time.Duration) {
+// leave gives the place to the next. What took no time was not sent. A place is
+// left once.
+func (p *place) leave(took time.Duration, timedOut bool) {
 	if p == nil {
 		return
 	}
@@ -258,8 +260,11 @@ func (p *place) leave(answer time.Duration) {
 	p.left = true
 	f := t.flows[p.lane.target]
 	f.end(p.begun)
-	if answer > 0 {
-		f.mean, f.meanAt = time.Duration((1-newAnswer)*float64(f.meanNow(now))+newAnswer*float64(answer)), now
+	if took > 0 {
+		f.mean, f.meanAt = time.Duration((1-newAnswer)*float64(f.meanNow(now))+newAnswer*float64(took)), now
+		if !timedOut {
+			f.spokeAt = now
+		}
 	}
 	t.leaveAccount(p.lane.account)
 	if e := f.waiting.Front(); e != nil && len(f.begun) < e.Value.(waiter).lane.limit {

@@ -17,6 +17,9 @@ import (
 // shortly is how long a message is kept back that nothing could be done for.
 const shortly = 5 * time.Second
 
+// hangers are so many attempts that are not answered for a second.
+const hangers = webhook.DefaultTripAfter
+
 // crowd is a world whose ep_standard gets so many attempts at once in the first
 // lane, of deliveries of its own, that end when the function is called.
 func (w *testWorld) crowd(t *testing.T, n int, answer webhook.Result) (end func()) {
@@ -77,7 +80,7 @@ func busyWorld(t *testing.T, f func(t *testing.T, w *testWorld)) {
 
 func TestAnEndpointThatHangsIsLeftToTheRetryQueueAndOthersAreNot(t *testing.T) {
 	busyWorld(t, func(t *testing.T, w *testWorld) {
-		end := w.crowd(t, 8, ok)
+		end := w.crowd(t, hangers, ok)
 		defer end()
 		if answer := w.ringOthers(t, serpWow); len(answer.BatchItemFailures) != 0 {
 			t.Error("another target waits")
@@ -165,13 +168,13 @@ func TestNoMoreAttemptsAreInFlightThanThePolicyAllows(t *testing.T) {
 
 func TestInTheRetryQueueADeliveryToABusyEndpointIsHeld(t *testing.T) {
 	busyWorld(t, func(t *testing.T, w *testWorld) {
-		w.patch(t, webhook.PolicyPatch{MaxInFlight: new(8)})
+		w.patch(t, webhook.PolicyPatch{MaxInFlight: new(hangers)})
 		gate := make(chan struct{})
 		w.sender.answer = func(webhook.Request) webhook.Result { <-gate; return ok }
 		w.sender.took = 9 * time.Second // its weight is a quarter
 		var wait sync.WaitGroup
-		for i := range 9 {
-			if id := w.another(t, i); i < 8 {
+		for i := range hangers + 1 {
+			if id := w.another(t, i); i < hangers {
 				wait.Go(func() { w.ring(t, id) })
 			} else {
 				time.Sleep(time.Second + time.Millisecond)
@@ -194,7 +197,7 @@ func TestInTheRetryQueueADeliveryToABusyEndpointIsHeld(t *testing.T) {
 // However many it may have: each would be another connection that waits in vain.
 func TestADeliveryToAnEndpointThatAnswersNothingAtAllIsDueAgainInSeconds(t *testing.T) {
 	busyWorld(t, func(t *testing.T, w *testWorld) {
-		end := w.crowd(t, 8, ok)
+		end := w.crowd(t, hangers, ok)
 		defer end()
 		time.Sleep(time.Second + time.Millisecond)
 		w.ringAgain(t, standard)
@@ -206,45 +209,94 @@ func TestADeliveryToAnEndpointThatAnswersNothingAtAllIsDueAgainInSeconds(t *test
 }
 
 func TestOneAnswerOfASlowEndpointMakesRoomForAllThatItMayHave(t *testing.T) {
+	hangingWorld(t, func(t *testing.T, w *testWorld, begin func() string, end func(webhook.Result)) {
+		begin()
+		if got := w.sender.count(); got != hangers {
+			t.Errorf("%d requests before an answer, want %d", got, hangers)
+		}
+		end(ok)
+		for range 20 {
+			begin()
+		}
+		time.Sleep(time.Second) // for the last of them to be written
+		if got := w.sender.count(); got != hangers+20 {
+			t.Errorf("%d requests after the first answer, want %d", got, hangers+20)
+		}
+	})
+}
+
+func TestATimeoutMakesRoomForOneAttempt(t *testing.T) {
+	hangingWorld(t, func(t *testing.T, w *testWorld, begin func() string, end func(webhook.Result)) {
+		end(webhook.Result{Failure: webhook.FailureTimeout})
+		for range 20 {
+			begin()
+		}
+		if got := w.sender.count(); got != hangers+1 {
+			t.Errorf("%d requests after the first timeout, want %d", got, hangers+1)
+		}
+	})
+}
+
+func TestTheAttemptsThatAHangingEndpointMayHaveOpenItsCircuit(t *testing.T) {
+	hangingWorld(t, func(t *testing.T, w *testWorld, begin func() string, end func(webhook.Result)) {
+		for range hangers {
+			end(webhook.Result{Failure: webhook.FailureTimeout})
+		}
+		time.Sleep(time.Second) // for the last of them to be written
+		id := begin()
+		time.Sleep(time.Second)
+		if d := w.delivery(t, id); webhook.HoldOf(d.Reason) != webhook.HoldTripped {
+			t.Errorf("%s because %q, want held because tripped", d.State, d.Reason)
+		}
+	})
+}
+
+// hangingWorld begins as many attempts as an endpoint may have that answers none
+// of them for a second. The functions begin one more, and end one.
+func hangingWorld(t *testing.T, f func(t *testing.T, w *testWorld, begin func() string, end func(webhook.Result))) {
+	t.Helper()
 	busyWorld(t, func(t *testing.T, w *testWorld) {
-		gate := make(chan struct{})
-		w.sender.answer = func(webhook.Request) webhook.Result { <-gate; return ok }
+		gate, n := make(chan webhook.Result), 0
+		w.sender.answer = func(webhook.Request) webhook.Result {
+			r, open := <-gate
+			if !open {
+				return ok
+			}
+			return r
+		}
 		var wait sync.WaitGroup
 		defer wait.Wait()
 		defer close(gate)
-		begin := func(i int) {
-			id := w.another(t, i)
+		begin := func() string {
+			id := w.another(t, n)
+			n++
 			wait.Go(func() { w.ringAgain(t, id) })
 			synctest.Wait()
+			return id
 		}
-		for i := range 8 {
-			begin(i)
+		for range hangers {
+			begin()
+			time.Sleep(time.Second / 8) // the last begins when the first has waited for more than a second
 		}
-		time.Sleep(time.Second + time.Millisecond)
-		begin(8)
-		if got := w.sender.count(); got != 8 {
-			t.Errorf("%d requests before an answer, want 8", got)
-		}
-		gate <- struct{}{}
-		synctest.Wait()
-		for i := range 20 {
-			begin(9 + i)
-		}
-		time.Sleep(time.Second) // for the last of them to be written
-		if got := w.sender.count(); got != 28 {
-			t.Errorf("%d requests after the first answer, want 28", got)
-		}
+		f(t, w, begin, func(r webhook.Result) {
+			select {
+			case gate <- r:
+			case <-time.After(time.Minute):
+				t.Error("no attempt is under way")
+			}
+			synctest.Wait()
+		})
 	})
 }
 
 func TestAnAttemptThatWaitsForAnEndpointWhichThenHangsWaitsNoLonger(t *testing.T) {
 	busyWorld(t, func(t *testing.T, w *testWorld) {
-		w.patch(t, webhook.PolicyPatch{MaxInFlight: new(8)})
-		end := w.crowd(t, 8, ok)
+		w.patch(t, webhook.PolicyPatch{MaxInFlight: new(hangers)})
+		end := w.crowd(t, hangers, ok)
 		w.ring(t, standard) // it waits a second or two, in the bubble's time
 		w.want(t, standard, webhook.StateQueued)
-		if len(w.retry.rung) != 1 || w.sender.count() != 8 {
-			t.Errorf("rung %v after %d requests, want the ninth in the retry queue", w.retry.rung, w.sender.count())
+		if len(w.retry.rung) != 1 || w.sender.count() != hangers {
+			t.Errorf("rung %v after %d requests, want the one after them in the retry queue", w.retry.rung, w.sender.count())
 		}
 		end()
 	})
@@ -380,7 +432,7 @@ func TestOnlyAnAttemptThatItsMessageAloneProtectsTakesNoLease(t *testing.T) {
 
 func TestADoorbellThatCannotBeDivertedComesBackShortly(t *testing.T) {
 	busyWorld(t, func(t *testing.T, w *testWorld) {
-		end := w.crowd(t, 8, ok)
+		end := w.crowd(t, hangers, ok)
 		defer end()
 		time.Sleep(time.Second + time.Millisecond)
 		w.retry.err = errThrottled
