@@ -266,13 +266,20 @@ func (b *tab) note(what string) {
 	b.wrong = append(b.wrong, what)
 }
 
-// run does things in the browser.
+// run takes steps one after the other. When a page is replaced between the look
+// for a part of it and its use, the step has done nothing and is taken again.
 func (b *tab) run(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.t.Fatalf("%v\nthe page:\n%s", err, b.text())
+	for _, step := range steps {
+		err := chromedp.Do(ctx, step)
+		for err != nil && ctx.Err() == nil && strings.Contains(err.Error(), "No node with given id") {
+			err = chromedp.Do(ctx, step)
+		}
+		if err != nil {
+			b.t.Fatalf("%v\nthe page:\n%s", err, b.text())
+		}
 	}
 }
 
@@ -346,8 +353,8 @@ func (b *tab) fill(name, value string) {
 	b.run(chromedp.SetValue(chromedp.CSS(fmt.Sprintf(`[name=%q]`, name)), value))
 }
 
-// press clicks the button or link that says something, and waits for the page
-// that comes.
+// press clicks the button or link that says something. The page that comes may
+// not be there yet.
 func (b *tab) press(label string) {
 	b.t.Helper()
 	find := fmt.Sprintf(`//main//*[self::button or self::a or self::summary][normalize-space(.)=%s] | //header//*[self::button or self::a][normalize-space(.)=%[1]s]`, xpath(label))
