@@ -57,7 +57,7 @@ func (f *Files) put(ctx context.Context, key string, body io.Reader, m files.Met
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(temporary, untilEnd{ctx, body})
+	_, err = io.Copy(temporary, files.While(ctx, body))
 	if err = finish(temporary, err); err != nil {
 		return err
 	}
@@ -131,20 +131,6 @@ func whole(m files.Meta, at string) files.Meta {
 
 func metaPath(at string) string {
 	return filepath.Join(filepath.Dir(at), "."+filepath.Base(at)+metaSuffix)
-}
-
-// untilEnd reads until a context ends.
-type untilEnd struct {
-	ctx  context.Context
-	body io.Reader
-}
-
-// Read returns the context's error once it has ended.
-func (r untilEnd) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.body.Read(p)
 }
 
 // Open returns a file, to be closed, and its size in bytes; webhook.ErrNotFound

@@ -49,7 +49,7 @@ func (u *Uploads) Put(ctx context.Context, key string, body io.Reader, m files.M
 	defer cancel()
 	in := &transfermanager.UploadObjectInput{
 		Bucket: &u.bucket, Key: &key,
-		Body:               while{ctx, body},
+		Body:               files.While(ctx, body), // it has no Seek, as a pipe only pretends to
 		ContentType:        optional(m.ContentType),
 		ContentDisposition: optional(files.Disposition(m.FileName)),
 	}
@@ -71,22 +71,4 @@ func outlive(ctx context.Context, by time.Duration) (context.Context, context.Ca
 		}
 	})
 	return longer, func() { unhook(); cancel() }
-}
-
-// while reads until ctx ends. It has no Seek, as a file has and a pipe only
-// pretends to.
-type while struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (w while) Read(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := w.r.Read(p)
-	if ended := w.ctx.Err(); ended != nil {
-		return 0, ended
-	}
-	return n, err
 }
