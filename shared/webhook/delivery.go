@@ -161,7 +161,7 @@ type Work struct {
 }
 
 // URL returns where the attempt goes: an endpoint's present URL, or the job's.
-func (w Work) URL() string {
+func (w *Work) URL() string {
 	if w.HasEndpoint {
 		return w.Endpoint.URL
 	}

@@ -45,7 +45,7 @@ func (a *API) getRequest(ctx context.Context, in *ObjectPath) (*result[requestVi
 	if err != nil {
 		return nil, unsendable(err)
 	}
-	r, err := deliver.Compose(w, f, a.PublicURL, now)
+	r, err := deliver.Compose(&w, f, a.PublicURL, now)
 	if err != nil {
 		return nil, unsendable(resend.Untold(err))
 	}

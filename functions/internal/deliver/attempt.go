@@ -86,7 +86,7 @@ func (h *Handler) conclusion(b *batch, t *task, a answer) error {
 const ourFault = 10 * time.Second
 
 // postpone keeps the message back. No attempt is recorded: none was made.
-func (h *Handler) postpone(ctx context.Context, m events.SQSMessage, d webhook.Delivery, r webhook.Result) error {
+func (h *Handler) postpone(ctx context.Context, m *events.SQSMessage, d webhook.Delivery, r webhook.Result) error {
 	h.log().ErrorContext(ctx, "delivery.postponed", "delivery", d.ID, "code", r.Code, "detail", r.Detail)
 	return h.notYet(ctx, m, d, ourFault)
 }
@@ -139,7 +139,7 @@ func (h *Handler) send(ctx context.Context, t *task) answer {
 // Compose renders and signs the request of an attempt that begins now. Its
 // timeout is for the caller to set. An error says, in words that may be shown,
 // why there is no such request; the URL is there all the same.
-func Compose(w webhook.Work, f format.Format, publicURL string, now time.Time) (webhook.Request, error) {
+func Compose(w *webhook.Work, f format.Format, publicURL string, now time.Time) (webhook.Request, error) {
 	r := webhook.Request{URL: w.URL(), Header: make(http.Header, 5)}
 	body, err := f.Encode(w.Event, publicURL)
 	if err != nil {
@@ -226,7 +226,7 @@ func (h *Handler) record(ctx context.Context, read, next webhook.Delivery, a *we
 // sideEffects of an outcome on others than the delivery. They are not worth
 // failing the attempt for: it was made, and must be recorded. So they get half
 // of the time for it.
-func (h *Handler) sideEffects(ctx context.Context, w webhook.Work, o webhook.Outcome) {
+func (h *Handler) sideEffects(ctx context.Context, w *webhook.Work, o webhook.Outcome) {
 	if o.Silence == 0 && !o.Disable {
 		return
 	}
@@ -299,7 +299,7 @@ func keepDelivered(d webhook.Delivery) webhook.Delivery {
 
 // again sees that a message rings for the next attempt: one in the retry queue
 // for a first failure, else this one, hidden.
-func (h *Handler) again(ctx context.Context, m events.SQSMessage, d webhook.Delivery, after time.Duration) error {
+func (h *Handler) again(ctx context.Context, m *events.SQSMessage, d webhook.Delivery, after time.Duration) error {
 	if h.Retry != nil {
 		bell := d.Doorbell()
 		bell.After = after
@@ -315,7 +315,7 @@ func (h *Handler) again(ctx context.Context, m events.SQSMessage, d webhook.Deli
 	return errStay
 }
 
-func attemptOf(w webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) *webhook.Attempt {
+func attemptOf(w *webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) *webhook.Attempt {
 	return &webhook.Attempt{
 		Account: w.Delivery.Account, Delivery: w.Delivery.ID, Generation: w.Delivery.Generation,
 		At: a.started, URL: w.URL(), Result: a.result.Trim(o.Verdict == webhook.Done), Timing: a.timing,

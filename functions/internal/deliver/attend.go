@@ -16,8 +16,8 @@ import (
 // task is a message of a batch, with all that its attempt needs.
 type task struct {
 	i      int // place in the batch
-	m      events.SQSMessage
-	w      webhook.Work
+	m      *events.SQSMessage
+	w      *webhook.Work
 	format format.Format
 	policy webhook.Policy // of the format, with what the endpoint changed
 
@@ -49,16 +49,16 @@ type ruling struct {
 
 // attend does what the rows of a batch ask for now. The deliveries of an
 // endpoint with a rate go through one lease together, all others go alone.
-func (h *Handler) attend(b *batch, messages []events.SQSMessage, works []webhook.Work) {
+func (h *Handler) attend(b *batch, messages []events.SQSMessage, works []*webhook.Work) {
 	tasks := make([]task, len(messages))
 	var free, slow []*task
 	var limited map[string][]*task
 	for i := range messages {
-		if b.errs[i] != nil || works[i].Delivery.ID == "" {
+		if b.errs[i] != nil || works[i] == nil {
 			continue
 		}
 		t := &tasks[i]
-		*t = task{i: i, m: messages[i], w: works[i]}
+		*t = task{i: i, m: &messages[i], w: works[i]}
 		r, err := h.look(t)
 		switch {
 		case err != nil:
@@ -76,13 +76,17 @@ func (h *Handler) attend(b *batch, messages []events.SQSMessage, works []webhook
 			free = append(free, t)
 		}
 	}
-	form(free)
-	for _, t := range free {
-		h.run(b, t, func() error { return h.attempt(b, t) })
-	}
 	h.divertAll(b, slow)
 	for _, group := range limited {
 		h.runLeased(b, group)
+	}
+	form(free)
+	for i, t := range free {
+		if i == len(free)-1 { // a batch of one has one goroutine, also while its receiver hangs
+			b.errs[t.i] = t.guarded(func() error { return h.attempt(b, t) })
+			break
+		}
+		h.run(b, t, func() error { return h.attempt(b, t) })
 	}
 }
 
@@ -121,7 +125,7 @@ func (h *Handler) look(t *task) (r ruling, err error) {
 }
 
 // rule tells what the rows ask for, as long as nothing else is under way.
-func rule(w webhook.Work, now time.Time) ruling {
+func rule(w *webhook.Work, now time.Time) ruling {
 	d := w.Delivery
 	switch {
 	case d.InFlight(now):
@@ -148,7 +152,7 @@ func rule(w webhook.Work, now time.Time) ruling {
 // delivery. For the endpoint's sake no sweep is asked for: it looks at every
 // endpoint that holds deliveries, so also at one that was read from an old
 // memory, which is why nobody reads it again after writing the hold.
-func gated(w webhook.Work, now time.Time) (ruling, bool) {
+func gated(w *webhook.Work, now time.Time) (ruling, bool) {
 	if g := w.Health.Gate(now); w.HasEndpoint && g.Pass == webhook.PassNone {
 		if g.Until.Equal(w.Health.PausedUntil) && g.Until.Sub(now) <= moment {
 			return ruling{do: doWait, until: g.Until}, true
@@ -163,7 +167,7 @@ func gated(w webhook.Work, now time.Time) (ruling, bool) {
 
 // holdForHost holds a delivery for the sake of its host. That of an endpoint is
 // found by sweep, which looks at hosts too; that of a URL on a job is due then.
-func holdForHost(w webhook.Work, until time.Time, why string) ruling {
+func holdForHost(w *webhook.Work, until time.Time, why string) ruling {
 	if w.HasEndpoint {
 		until = noTime
 	}
@@ -214,7 +218,7 @@ func unsent(d webhook.Delivery) webhook.State {
 
 // notYet keeps the message back until it is due. What is due later than a
 // message may be hidden has been parked, and sweep will ring for it.
-func (h *Handler) notYet(ctx context.Context, m events.SQSMessage, d webhook.Delivery, wait time.Duration) error {
+func (h *Handler) notYet(ctx context.Context, m *events.SQSMessage, d webhook.Delivery, wait time.Duration) error {
 	if wait > MaxHide && !d.DueAt.IsZero() {
 		return nil
 	}
@@ -227,7 +231,7 @@ func (h *Handler) notYet(ctx context.Context, m events.SQSMessage, d webhook.Del
 
 // hold parks the delivery until the target may be called again: until then, or
 // until sweep finds the reason gone.
-func (h *Handler) hold(b *batch, w webhook.Work, until time.Time, why string) error {
+func (h *Handler) hold(b *batch, w *webhook.Work, until time.Time, why string) error {
 	next := w.Delivery
 	next.State, next.Reason, next.DueAt = webhook.StateHeld, why, until
 	if until.After(next.NextAt) {

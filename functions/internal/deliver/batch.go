@@ -72,7 +72,7 @@ func (h *Handler) conclude(ctx context.Context, b *batch, errs []error) {
 }
 
 // measure counts an attempt by what became of its delivery.
-func (b *batch) measure(w webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) {
+func (b *batch) measure(w *webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) {
 	switch {
 	case o.Verdict == webhook.Done:
 		b.line.Count(metrics.Delivered, 1)
@@ -92,14 +92,14 @@ func (b *batch) measure(w webhook.Work, a answer, o webhook.Outcome, next webhoo
 
 // tooLate returns the message of an attempt that might not end in the time of
 // this invocation. Another has all of its own.
-func (h *Handler) tooLate(b *batch, m events.SQSMessage, d webhook.Delivery) error {
+func (h *Handler) tooLate(b *batch, m *events.SQSMessage, d webhook.Delivery) error {
 	h.log().WarnContext(b.ctx, "delivery.postponed", "delivery", d.ID, "code", "ENOTIME", "detail", "too little of the function's time is left")
 	return h.notYet(b.record, m, d, h.backIn(d))
 }
 
 // cutOff returns the message of an attempt that did not end before we must. It
 // may have arrived: the next one repeats it, under the same webhook-id.
-func (h *Handler) cutOff(b *batch, m events.SQSMessage, d webhook.Delivery) error {
+func (h *Handler) cutOff(b *batch, m *events.SQSMessage, d webhook.Delivery) error {
 	why := fmt.Errorf("delivery %s: stopped during the attempt", d.ID)
 	if b.ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", why, b.ctx.Err())
@@ -130,7 +130,7 @@ func (h *Handler) pause(ctx context.Context, d time.Duration) bool {
 }
 
 // logFailure writes one wide line per attempt that failed.
-func (h *Handler) logFailure(ctx context.Context, w webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) {
+func (h *Handler) logFailure(ctx context.Context, w *webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) {
 	if o.Verdict == webhook.Done {
 		return
 	}

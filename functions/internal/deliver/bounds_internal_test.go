@@ -17,7 +17,7 @@ func TestWhatAProcessRemembersIsBounded(t *testing.T) {
 	now := time.Now()
 	for i := range maxEndpoints + maxHosts + 100 {
 		id := fmt.Sprint(i)
-		l.observe(webhook.Work{Endpoint: webhook.Endpoint{ID: id}, HasEndpoint: true}, webhook.Result{Status: 500}, webhook.Outcome{Verdict: webhook.Retry, Spends: true}, now)
+		l.observe(&webhook.Work{Endpoint: webhook.Endpoint{ID: id}, HasEndpoint: true}, webhook.Result{Status: 500}, webhook.Outcome{Verdict: webhook.Retry, Spends: true}, now)
 		l.unreachable(id, "acme", 3, now)
 	}
 	if len(l.endpoints) > maxEndpoints || len(l.hosts) > maxHosts {

@@ -115,8 +115,10 @@ func (h *Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEven
 // load reads the rows that the messages ring for. A message that cannot be
 // understood fails, and so ends among the dead letters; one whose delivery is
 // gone, or that another message of the batch rings for, needs nothing more.
-func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]webhook.Work, []error) {
-	works, errs := make([]webhook.Work, len(messages)), make([]error, len(messages))
+//
+// For a message that needs nothing there is nil.
+func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]*webhook.Work, []error) {
+	works, errs := make([]*webhook.Work, len(messages)), make([]error, len(messages))
 	bells, refs := make([]webhook.Doorbell, len(messages)), make([]webhook.Ref, 0, len(messages))
 	for i, m := range messages {
 		if bells[i], errs[i] = webhook.ParseDoorbell(m.Body); errs[i] == nil {
@@ -131,26 +133,27 @@ func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]web
 		case err != nil:
 			errs[i] = fmt.Errorf("delivery %s: load: %w", bells[i].Delivery, err)
 		default:
-			works[i], errs[i] = h.answering(ctx, bells[i], loaded[next])
+			w, ref := &loaded[next], bells[i].Ref()
 			next++
-			if ref := bells[i].Ref(); !attended[ref] {
-				attended[ref] = works[i].Delivery.ID != ""
-			} else {
-				works[i], errs[i] = webhook.Work{}, nil
+			if attended[ref] {
+				continue
+			}
+			if works[i], errs[i] = h.answering(ctx, bells[i], w); works[i] != nil {
+				attended[ref] = true
 			}
 		}
 	}
 	return works, errs
 }
 
-// answering drops a doorbell for a delivery that is gone or past.
-func (h *Handler) answering(ctx context.Context, bell webhook.Doorbell, w webhook.Work) (webhook.Work, error) {
+// answering returns nil for a doorbell whose delivery is gone or past.
+func (h *Handler) answering(ctx context.Context, bell webhook.Doorbell, w *webhook.Work) (*webhook.Work, error) {
 	if w.Delivery.ID == "" {
 		h.log().WarnContext(ctx, "delivery.gone", "delivery", bell.Delivery)
-		return webhook.Work{}, nil
+		return nil, nil
 	}
 	if bell.Generation < w.Delivery.Generation || w.Delivery.State.Final() {
-		return webhook.Work{}, nil
+		return nil, nil
 	}
 	if w.Err != nil {
 		return w, fmt.Errorf("delivery %s: load: %w", bell.Delivery, w.Err)

@@ -81,7 +81,7 @@ const minHostFailures = 5
 // sees again and again what a receiver chokes on, and may see nothing of all
 // that is delivered at once: its failures tell less of the endpoint, unless it
 // cannot be reached at all. Each delivery counts once.
-func (l *HealthLog) observe(w webhook.Work, r webhook.Result, o webhook.Outcome, now time.Time) webhook.Observation {
+func (l *HealthLog) observe(w *webhook.Work, r webhook.Result, o webhook.Outcome, now time.Time) webhook.Observation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.endpoint(w, o.Verdict != webhook.Done)
@@ -112,7 +112,7 @@ func (l *HealthLog) observe(w webhook.Work, r webhook.Result, o webhook.Outcome,
 
 // endpoint returns what is remembered of a work's endpoint. Unless it must be
 // kept there is none where there is no room.
-func (l *HealthLog) endpoint(w webhook.Work, must bool) *endpointLog {
+func (l *HealthLog) endpoint(w *webhook.Work, must bool) *endpointLog {
 	e := l.endpoints[w.Endpoint.ID]
 	if e == nil {
 		e = &endpointLog{}
@@ -129,11 +129,12 @@ func (l *HealthLog) endpoint(w webhook.Work, must bool) *endpointLog {
 }
 
 // forget begins anew with an endpoint whose health was forgotten.
-func (l *HealthLog) forget(w webhook.Work, h webhook.Health) {
-	w.Health = h
+func (l *HealthLog) forget(w *webhook.Work, h webhook.Health) {
+	now := *w
+	now.Health = h
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.endpoint(w, true)
+	l.endpoint(&now, true)
 }
 
 // keep puts a value into a map of bounded size; one of the others gives way.
@@ -151,7 +152,7 @@ func keep[T any](m *map[string]T, key string, value T, most int) {
 }
 
 // note remembers health that was written of a work's endpoint.
-func (l *HealthLog) note(h webhook.Health, w webhook.Work, now time.Time) {
+func (l *HealthLog) note(h webhook.Health, w *webhook.Work, now time.Time) {
 	if l == nil {
 		return
 	}
@@ -163,7 +164,7 @@ func (l *HealthLog) note(h webhook.Health, w webhook.Work, now time.Time) {
 
 // newest returns the health of a work's endpoint, or what was written here a
 // moment ago, if that is newer. A nil log remembers nothing.
-func (l *HealthLog) newest(w webhook.Work, now time.Time) webhook.Health {
+func (l *HealthLog) newest(w *webhook.Work, now time.Time) webhook.Health {
 	if l == nil || !w.HasEndpoint {
 		return w.Health
 	}

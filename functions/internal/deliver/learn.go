@@ -156,7 +156,7 @@ func condemns(read, next webhook.Health) bool {
 }
 
 // notices are what is to be told of a change of health.
-func (h *Handler) notices(w webhook.Work, read, next webhook.Health, told []webhook.EventType) []webhook.Notice {
+func (h *Handler) notices(w *webhook.Work, read, next webhook.Health, told []webhook.EventType) []webhook.Notice {
 	list := make([]webhook.Notice, len(told))
 	for i, what := range told {
 		list[i] = webhook.Notice{
@@ -172,7 +172,7 @@ func (h *Handler) notices(w webhook.Work, read, next webhook.Health, told []webh
 
 // disable disables the endpoint, and keeps that it is to be told. If it fails,
 // the next attempt will come to the same.
-func (h *Handler) disable(ctx context.Context, w webhook.Work, read webhook.Health, reason string) {
+func (h *Handler) disable(ctx context.Context, w *webhook.Work, read webhook.Health, reason string) {
 	n := webhook.Notice{
 		Type: webhook.EndpointDisabledEvent, Account: w.Delivery.Account, Endpoint: w.Endpoint.ID, URL: webhook.SiteOf(w.URL()),
 		At: h.now(), Since: h.now(), Reason: reason,

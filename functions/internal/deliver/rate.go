@@ -77,7 +77,7 @@ const firstsPause = time.Second
 // begin with one: what comes anew must not take every attempt, as it comes, from
 // what was held before it. In a process, so, at least half of the rate is left to
 // what sweep releases; many processes that call one endpoint at once may leave it less.
-func (l *HealthLog) mayLease(w webhook.Work, n int, now time.Time) int {
+func (l *HealthLog) mayLease(w *webhook.Work, n int, now time.Time) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.endpoint(w, true)
@@ -91,7 +91,7 @@ func (l *HealthLog) mayLease(w webhook.Work, n int, now time.Time) int {
 }
 
 // leased remembers whether a lease of first attempts was granted in full.
-func (l *HealthLog) leased(w webhook.Work, full bool, now time.Time) {
+func (l *HealthLog) leased(w *webhook.Work, full bool, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.endpoint(w, true)

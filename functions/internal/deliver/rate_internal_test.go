@@ -12,7 +12,7 @@ import (
 func TestWhatWasHeldForItsRateGetsHalfOfItHoweverManyComeAnew(t *testing.T) {
 	const rate, seconds = 10, 60
 	var l HealthLog
-	w := webhook.Work{Endpoint: webhook.Endpoint{ID: "ep_1", URL: "https://receiver.example/"}, HasEndpoint: true}
+	w := &webhook.Work{Endpoint: webhook.Endpoint{ID: "ep_1", URL: "https://receiver.example/"}, HasEndpoint: true}
 	left, anew, released := float64(rate), 0, 0
 	lease := func(n int) (granted int) {
 		granted = min(n, int(left))

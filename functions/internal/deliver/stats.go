@@ -23,7 +23,7 @@ func newTally() *tally { return &tally{all: map[tallyKey]*webhook.Stats{}} }
 
 // count counts an attempt by what became of its delivery. One that was resent
 // says nothing of how long its event took.
-func (t *tally) count(w webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) {
+func (t *tally) count(w *webhook.Work, a answer, o webhook.Outcome, next webhook.Delivery) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	d := w.Delivery

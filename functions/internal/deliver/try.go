@@ -35,7 +35,7 @@ func Try(ctx context.Context, sender Sender, e webhook.Endpoint, publicURL strin
 	}
 	policy := own.Policy.With(e.Policy)
 	w := webhook.Work{Event: testEvent(e.Account, now), Endpoint: e, HasEndpoint: true, Secrets: e.Signing(now)}
-	r, err := Compose(w, standard, publicURL, now)
+	r, err := Compose(&w, standard, publicURL, now)
 	r.Timeout = min(policy.Timeout, maxTrial)
 	t := Trial{Request: r}
 	if err != nil {
