@@ -136,7 +136,7 @@ func (j Job) checkNames() error {
 		return &FieldError{Problem: fmt.Sprintf("the record has %d bytes, the limit is %d", len(j.Record), MaxRecordBytes),
 			Cure: "keep large results out of the job record and name where they lie"}
 	}
-	if words(j.Kind) == nil {
+	if _, n := words(j.Kind); n == 0 {
 		return &FieldError{Field: "kind", Problem: fmt.Sprintf("%.40q is no kind of job", j.Kind),
 			Cure: "use one of batch, scraping, pipeline, async"}
 	}

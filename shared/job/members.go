@@ -40,11 +40,19 @@ func CheckDepth(text []byte) error {
 // first. It reports false when the text is no object, or nested deeper than
 // MaxDepth.
 func Members(object []byte) (list []Member, ok bool) {
+	return appendMembers(make([]Member, 0, usualMembers), object)
+}
+
+// usualMembers is how many attributes most records have at most.
+const usualMembers = 24
+
+// appendMembers is Members, with the list behind another, which may have its
+// place on the stack.
+func appendMembers(list []Member, object []byte) ([]Member, bool) {
 	s := scanner{text: object}
 	if !s.take('{') {
 		return nil, false
 	}
-	list = make([]Member, 0, 24)
 	for first := true; !s.take('}'); first = false {
 		if !first && !s.take(',') {
 			return nil, false

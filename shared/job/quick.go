@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -26,16 +25,17 @@ func decodeQuickly(record []byte) (Job, bool) {
 // fields is a pointer to the attributes of a kind.
 type fields interface {
 	base() *core
-	slot(name string) slot // nil for an attribute of the platform's own
+	slot(name []byte) slot // nil for an attribute of the platform's own
 }
 
 func decodeAs(record []byte, k Kind, a fields) (Job, bool) {
-	list, ok := Members(record)
+	var room [usualMembers]Member
+	list, ok := appendMembers(room[:0], record)
 	if !ok || !json.Valid(record) {
 		return Job{}, false
 	}
 	for _, m := range list {
-		to := slotOf(a, string(m.Name))
+		to := slotOf(a, m.Name)
 		if to == nil && foldsToKnown(a, m.Name) {
 			return Job{}, false
 		}
@@ -51,7 +51,7 @@ func decodeAs(record []byte, k Kind, a fields) (Job, bool) {
 	return j, true
 }
 
-func slotOf(a fields, name string) slot {
+func slotOf(a fields, name []byte) slot {
 	if to := a.base().slot(name); to != nil {
 		return to
 	}
@@ -63,14 +63,14 @@ func slotOf(a fields, name string) slot {
 func foldsToKnown(a fields, name []byte) bool {
 	for _, c := range name {
 		if c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
-			return c >= utf8.RuneSelf || slotOf(a, strings.ToLower(string(name))) != nil
+			return c >= utf8.RuneSelf || slotOf(a, bytes.ToLower(name)) != nil
 		}
 	}
 	return false
 }
 
-func (c *core) slot(name string) slot {
-	switch name {
+func (c *core) slot(name []byte) slot {
+	switch string(name) {
 	case "account":
 		return textSlot(&c.Account)
 	case "kind":
@@ -87,8 +87,8 @@ func (c *core) slot(name string) slot {
 	return nil
 }
 
-func (b *Batch) slot(name string) slot {
-	switch name {
+func (b *Batch) slot(name []byte) slot {
+	switch string(name) {
 	case "name":
 		return textSlot(&b.Name)
 	case "started_at":
@@ -117,8 +117,8 @@ func (b *Batch) slot(name string) slot {
 	return nil
 }
 
-func (s *Scraping) slot(name string) slot {
-	switch name {
+func (s *Scraping) slot(name []byte) slot {
+	switch string(name) {
 	case "sitemap_id":
 		return textSlot(&s.SitemapID)
 	case "sitemap_name":
@@ -143,8 +143,8 @@ func (s *Scraping) slot(name string) slot {
 	return nil
 }
 
-func (a *Async) slot(name string) slot {
-	switch name {
+func (a *Async) slot(name []byte) slot {
+	switch string(name) {
 	case "result":
 		return anySlot(&a.Result)
 	case "message":

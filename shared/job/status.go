@@ -11,47 +11,56 @@ type word struct {
 // with two meanings: before its first run the batch waits, afterwards the
 // last run has ended (see Job.Phase). A shelved scraping job went to its end
 // with some failed or empty pages; its data is there, so it counts as succeeded.
-func words(k Kind) []word {
+//
+// It is looked up in every record that is decoded, so it comes by value: n words
+// without a place in the heap. An unknown kind has none.
+func words(k Kind) (list [maxWords]word, n int) {
 	switch k {
 	case KindBatch:
-		return []word{
-			{"idle", PhaseEnded, OutcomeSucceeded},
-			{"queued", PhaseWaiting, ""},
-			{"running", PhaseRunning, ""},
-		}
+		return table(
+			word{"idle", PhaseEnded, OutcomeSucceeded},
+			word{"queued", PhaseWaiting, ""},
+			word{"running", PhaseRunning, ""},
+		)
 	case KindScraping:
-		return []word{
-			{"waiting-to-be-scheduled", PhaseWaiting, ""},
-			{"scheduled", PhaseWaiting, ""},
-			{"started", PhaseRunning, ""},
-			{"failed", PhaseEnded, OutcomeFailed},
-			{"finished", PhaseEnded, OutcomeSucceeded},
-			{"shelved", PhaseEnded, OutcomeSucceeded},
-			{"stopped", PhaseEnded, OutcomeStopped},
-		}
+		return table(
+			word{"waiting-to-be-scheduled", PhaseWaiting, ""},
+			word{"scheduled", PhaseWaiting, ""},
+			word{"started", PhaseRunning, ""},
+			word{"failed", PhaseEnded, OutcomeFailed},
+			word{"finished", PhaseEnded, OutcomeSucceeded},
+			word{"shelved", PhaseEnded, OutcomeSucceeded},
+			word{"stopped", PhaseEnded, OutcomeStopped},
+		)
 	case KindPipeline:
-		return []word{
-			{"pending", PhaseWaiting, ""},
-			{"active", PhaseRunning, ""},
-			{"paused", PhaseRunning, ""},
-			{"resumed", PhaseRunning, ""},
-			{"completed", PhaseEnded, OutcomeSucceeded},
-			{"failed", PhaseEnded, OutcomeFailed},
-			{"stopped", PhaseEnded, OutcomeStopped},
-		}
+		return table(
+			word{"pending", PhaseWaiting, ""},
+			word{"active", PhaseRunning, ""},
+			word{"paused", PhaseRunning, ""},
+			word{"resumed", PhaseRunning, ""},
+			word{"completed", PhaseEnded, OutcomeSucceeded},
+			word{"failed", PhaseEnded, OutcomeFailed},
+			word{"stopped", PhaseEnded, OutcomeStopped},
+		)
 	case KindAsync:
-		return []word{
-			{"pending", PhaseWaiting, ""},
-			{"processing", PhaseRunning, ""},
-			{"success", PhaseEnded, OutcomeSucceeded},
-			{"error", PhaseEnded, OutcomeFailed},
-		}
+		return table(
+			word{"pending", PhaseWaiting, ""},
+			word{"processing", PhaseRunning, ""},
+			word{"success", PhaseEnded, OutcomeSucceeded},
+			word{"error", PhaseEnded, OutcomeFailed},
+		)
 	}
-	return nil
+	return list, 0
 }
 
+// maxWords is how many words a kind has at most.
+const maxWords = 7
+
+func table(words ...word) (list [maxWords]word, n int) { return list, copy(list[:], words) }
+
 func wordOf(k Kind, s Status) (word, bool) {
-	for _, w := range words(k) {
+	list, n := words(k)
+	for _, w := range list[:n] {
 		if w.status == s {
 			return w, true
 		}
@@ -66,8 +75,8 @@ func isWord(k Kind, s Status) bool {
 
 func wordList(k Kind) []string {
 	var list []string
-	for _, w := range words(k) {
-		list = append(list, string(w.status))
+	for _, s := range Statuses(k) {
+		list = append(list, string(s))
 	}
 	return list
 }
@@ -75,7 +84,8 @@ func wordList(k Kind) []string {
 // Statuses returns the status words of a kind; nil for an unknown kind.
 func Statuses(k Kind) []Status {
 	var list []Status
-	for _, w := range words(k) {
+	all, n := words(k)
+	for _, w := range all[:n] {
 		list = append(list, w.status)
 	}
 	return list

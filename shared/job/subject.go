@@ -8,7 +8,8 @@ const subjectAttribute = "subject"
 // Subject returns whom the data of a job is about, as its record says: "" where
 // it does not, or cannot be read.
 func Subject(record []byte) string {
-	members, _ := Members(record)
+	var room [usualMembers]Member
+	members, _ := appendMembers(room[:0], record)
 	for _, m := range members {
 		if string(m.Name) != subjectAttribute {
 			continue

@@ -31,7 +31,7 @@ func (f *feed) signal() {
 	}
 }
 
-func (f *feed) add(t *tx, at time.Time, old *job.Job, next job.Job) error {
+func (f *feed) add(t *tx, at time.Time, old *job.Job, record string) error {
 	f.last++
 	before := ""
 	if old != nil {
@@ -39,7 +39,7 @@ func (f *feed) add(t *tx, at time.Time, old *job.Job, next job.Job) error {
 	}
 	t.afterCommit(f.signal)
 	return prepare(t.Conn, `INSERT INTO changes (seq, at, old_record, new_record) VALUES (?, ?, ?, ?)`).
-		int(f.last).time(at).text(before).text(string(next.Record)).exec()
+		int(f.last).time(at).text(before).text(record).exec()
 }
 
 // ChangesReady receives when there may be changes to dispatch. It is for one reader.

@@ -42,20 +42,20 @@ func (s *Store) WriteJob(ctx context.Context, id string, kind job.Kind, f func(o
 
 // putJob writes the row and its change.
 func (s *Store) putJob(t *tx, seq int, old *job.Job, next job.Job) error {
-	now := time.Now()
+	now, record := time.Now(), string(next.Record)
 	var err error
 	if old == nil {
 		err = prepare(t.Conn, `INSERT INTO jobs (id_hash, id, kind, account, status, created_at, updated_at, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
 			int(idHash(next.ID)).text(next.ID).text(string(next.Kind)).text(next.Account).text(string(next.Status)).
-			time(next.CreatedAt).time(now).text(string(next.Record)).exec()
+			time(next.CreatedAt).time(now).text(record).exec()
 	} else {
 		err = prepare(t.Conn, `UPDATE jobs SET status = ?, updated_at = ?, record = ? WHERE seq = ?`).
-			text(string(next.Status)).time(now).text(string(next.Record)).int(seq).exec()
+			text(string(next.Status)).time(now).text(record).int(seq).exec()
 	}
 	if err != nil {
 		return err
 	}
-	return s.feed.add(t, now, old, next)
+	return s.feed.add(t, now, old, record)
 }
 
 // idHash is what the index of jobs holds. It must never change.

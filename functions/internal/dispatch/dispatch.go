@@ -101,7 +101,7 @@ func (h *Handler) Apply(ctx context.Context, c job.Change) error {
 		return account.err
 	}
 	spent := h.Pace.begin(h.now())
-	if err := h.commit(ctx, h.planOf(c, account, spent), nil); err != nil {
+	if err := h.commit(ctx, h.planOf(c, *account, spent), nil); err != nil {
 		return err
 	}
 	spent.count()
@@ -124,7 +124,7 @@ func (h *Handler) plan(ctx context.Context, records []events.DynamoDBEventRecord
 			if account.err != nil {
 				return all, exports, i, account.err
 			}
-			all = append(all, h.planOf(c.Change, account, spent)...)
+			all = append(all, h.planOf(c.Change, *account, spent)...)
 			if e, ok := exportOf(c.Change); ok && h.Exports != nil {
 				exports = append(exports, e)
 			}
@@ -192,7 +192,7 @@ type accountState struct {
 // maxReads is how many accounts are read at once: a batch may have a hundred.
 const maxReads = 16
 
-func (h *Handler) accounts(ctx context.Context, ids []string) map[string]accountState {
+func (h *Handler) accounts(ctx context.Context, ids []string) map[string]*accountState {
 	read := make([]accountState, len(ids))
 	var g errgroup.Group
 	g.SetLimit(maxReads)
@@ -203,9 +203,9 @@ func (h *Handler) accounts(ctx context.Context, ids []string) map[string]account
 		})
 	}
 	_ = g.Wait()
-	known := make(map[string]accountState, len(ids))
+	known := make(map[string]*accountState, len(ids))
 	for i, id := range ids {
-		known[id] = read[i]
+		known[id] = &read[i]
 	}
 	return known
 }
