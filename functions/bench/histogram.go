@@ -23,6 +23,9 @@ func (h *histogram) add(ns int64) {
 	_ = h.h.RecordValue(us) // in range
 }
 
+// count is how many were counted.
+func (h *histogram) count() int64 { return h.h.TotalCount() }
+
 // ms returns a percentile in milliseconds; 0 when nothing was counted.
 func (h *histogram) ms(percentile float64) float64 {
 	return float64(h.h.ValueAtPercentile(percentile)) / 1000

@@ -20,6 +20,8 @@ type figures struct {
 	P50ms           float64 `json:"p50_ms"` // from the acknowledged change to the first byte of the webhook
 	P99ms           float64 `json:"p99_ms"`
 	MaxMs           float64 `json:"max_ms"`
+	QuietP99ms      float64 `json:"quiet_p99_ms,omitempty"` // of the changes of an open loop around which the host took no processor
+	QuietShare      float64 `json:"quiet_share,omitempty"`  // of all changes
 	RSSMiB          float64 `json:"rss_mib"`
 	AckP50ms        float64 `json:"ack_p50_ms"` // from the request's due time to its answer
 	AckP99ms        float64 `json:"ack_p99_ms"`
@@ -44,6 +46,8 @@ type figures struct {
 	PrefillS      float64 `json:"prefill_s,omitempty"`                // time it took to store them
 	Calm          string  `json:"calm,omitempty"`                     // the same scenario of this run without hanging endpoints
 	P99Ratio      float64 `json:"p99_to_calm,omitempty"`              // of the healthy endpoints
+	QuietRatio    float64 `json:"quiet_p99_to_calm,omitempty"`        // of what was quiet in both
+	CalmShare     float64 `json:"quiet_share_of_calm,omitempty"`      // what of the other was quiet
 	SpeedRatio    float64 `json:"speed_to_calm,omitempty"`            // deliveries a second to a healthy endpoint
 	LogLines      int     `json:"log_lines_of_level_error,omitempty"` // should be none
 }
@@ -57,6 +61,7 @@ type trial struct {
 	ledger   *ledger
 	child    *child.Child
 	platform *platform
+	stolen   *stolen
 	fsync    *histogram
 	result   figures
 }
@@ -122,7 +127,13 @@ func (t *trial) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
+	var watch func()
+	t.stolen, watch = watchStolen(watched, t.ledger.clock)
 	sent := t.send(ctx)
+	stop()
+	watch()
 	after, err := t.look()
 	if err != nil {
 		return err
@@ -160,7 +171,7 @@ type moment struct {
 
 func (t *trial) look() (moment, error) {
 	used, err := t.child.Usage()
-	all, err2 := child.MachineCPU()
+	all, _, err2 := child.MachineCPU()
 	return moment{t.ledger.now(), used, ownCPU(), all, t.ledger.delivered.Load()}, errors.Join(err, err2)
 }
 
@@ -219,7 +230,7 @@ func (t *trial) lastDelivery() (last int64) {
 // latencies sets the figures of the single changes to healthy endpoints. A
 // webhook that is there before its change is acknowledged took no time.
 func (t *trial) latencies(sent int) {
-	arrival, ack := newHistogram(), newHistogram()
+	arrival, quiet, ack := newHistogram(), newHistogram(), newHistogram()
 	for i := range sent {
 		c := &t.ledger.changes[i]
 		acked := c.acked.Load()
@@ -229,12 +240,18 @@ func (t *trial) latencies(sent int) {
 		ack.add(acked - c.sent.Load())
 		if at := c.arrived.Load(); at != 0 {
 			arrival.add(at - acked)
+			if t.stolen.quiet(c.sent.Load()) {
+				quiet.add(at - acked)
+			}
 		}
 	}
 	l, r := t.ledger, &t.result
 	r.Changes = sent
 	r.P50ms, r.P99ms, r.MaxMs = arrival.ms(50), arrival.ms(99), arrival.ms(100)
 	r.AckP50ms, r.AckP99ms = ack.ms(50), ack.ms(99)
+	if t.plan.rate > 0 && arrival.count() > 0 {
+		r.QuietP99ms, r.QuietShare = quiet.ms(99), float64(quiet.count())/float64(arrival.count())
+	}
 	r.Errors, r.Lost, r.Duplicates = int(l.errors.Load()), int(max(l.behind(), 0)), int(l.wrong.duplicates.Load())
 	r.LogLines = t.child.LogLines()
 	if t.plan.failing {
@@ -274,6 +291,9 @@ func (f *figures) compare(name string, calm figures, p plan) {
 		return
 	}
 	f.Calm, f.P99Ratio = name, f.P99ms/calm.P99ms
+	if calm.QuietP99ms > 0 {
+		f.QuietRatio, f.CalmShare = f.QuietP99ms/calm.QuietP99ms, calm.QuietShare
+	}
 	f.SpeedRatio = f.DeliveriesPerS / calm.DeliveriesPerS * float64(p.endpoints) / float64(p.endpoints-p.hanging)
 }
 

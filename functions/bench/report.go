@@ -92,7 +92,7 @@ func (f figures) notes() string {
 		add("%d stored: CPU %.2f x an empty store's %.3f", f.Stored, f.CPURatio, f.EmptyCPUs)
 	}
 	if f.Calm != "" {
-		add("healthy ones beside %s: p99 %.2f x, speed %.2f x", f.Calm, f.P99Ratio, f.SpeedRatio)
+		add("healthy ones beside %s: p99 %.2f x%s, speed %.2f x", f.Calm, f.P99Ratio, f.quietRatio(), f.SpeedRatio)
 	}
 	if f.OtherCPUs > disturbed {
 		add("disturbed: others used %.1f processors", f.OtherCPUs)
@@ -106,6 +106,15 @@ func (f figures) notes() string {
 		}
 	}
 	return strings.Join(notes, "; ")
+}
+
+// quietRatio is what the ratio is without the moments in which the host took
+// processors, where enough of the changes remain.
+func (f figures) quietRatio() string {
+	if min(f.QuietShare, f.CalmShare) < quietEnough {
+		return ""
+	}
+	return fmt.Sprintf(", %.2f x where the host took no processor (%.0f and %.0f %% of the changes)", f.QuietRatio, 100*f.QuietShare, 100*f.CalmShare)
 }
 
 // slowest names the route with the longest p99.

@@ -66,26 +66,27 @@ func parseStat(stat string) (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, nil
 }
 
-// MachineCPU is the CPU time that everything on this machine has used together.
-func MachineCPU() (time.Duration, error) {
+// MachineCPU is the CPU time that everything on this machine has used together,
+// and what of it the host of a virtual machine took for others.
+func MachineCPU() (used, stolen time.Duration, err error) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	used, err := parseMachineStat(string(stat))
+	used, stolen, err = parseMachineStat(string(stat))
 	if err != nil {
-		return 0, fmt.Errorf("/proc/stat: %w", err)
+		return 0, 0, fmt.Errorf("/proc/stat: %w", err)
 	}
-	return used, nil
+	return used, stolen, nil
 }
 
 // parseMachineStat adds up the first line: all of user, nice, system, irq,
-// softirq and steal, but neither idle (4) nor iowait (5).
-func parseMachineStat(stat string) (used time.Duration, err error) {
+// softirq and steal (8), but neither idle (4) nor iowait (5).
+func parseMachineStat(stat string) (used, stolen time.Duration, err error) {
 	line, _, _ := strings.Cut(stat, "\n")
 	fields := strings.Fields(line)
 	if len(fields) < 9 || fields[0] != "cpu" {
-		return 0, errProc
+		return 0, 0, errProc
 	}
 	for i, field := range fields[:9] {
 		if i == 0 || i == 4 || i == 5 {
@@ -93,11 +94,14 @@ func parseMachineStat(stat string) (used time.Duration, err error) {
 		}
 		n, err := strconv.Atoi(field)
 		if err != nil {
-			return 0, errProc
+			return 0, 0, errProc
 		}
 		used += time.Duration(n) * clockTick
+		if i == 8 {
+			stolen = time.Duration(n) * clockTick
+		}
 	}
-	return used, nil
+	return used, stolen, nil
 }
 
 // parseStatus returns a line's size in MiB.

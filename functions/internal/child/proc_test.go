@@ -41,16 +41,17 @@ func TestPeakMemoryOfAStatus(t *testing.T) {
 
 func TestCPUTimeOfTheMachineLeavesOutIdleness(t *testing.T) {
 	tests := []struct {
-		name, stat string
-		want       time.Duration
+		name, stat   string
+		want, stolen time.Duration
 	}{
-		{"plain", "cpu  100 10 50 9999 8888 20 10 10 5 5\ncpu0 1 2 3", 2 * time.Second},
-		{"cut short", "cpu 1 2 3", 0},
-		{"of one processor only", "cpu0 1 2 3 4 5 6 7 8 9 10", 0},
+		{"plain", "cpu  100 10 50 9999 8888 20 10 10 5 5\ncpu0 1 2 3", 2 * time.Second, 100 * time.Millisecond},
+		{"cut short", "cpu 1 2 3", 0, 0},
+		{"of one processor only", "cpu0 1 2 3 4 5 6 7 8 9 10", 0, 0},
 	}
 	for _, tt := range tests {
-		if got, err := parseMachineStat(tt.stat); got != tt.want || (err != nil) != (tt.want == 0) {
-			t.Errorf("%s: got %v, %v, want %v", tt.name, got, err, tt.want)
+		got, stolen, err := parseMachineStat(tt.stat)
+		if got != tt.want || stolen != tt.stolen || (err != nil) != (tt.want == 0) {
+			t.Errorf("%s: got %v, stolen %v, %v, want %v and %v", tt.name, got, stolen, err, tt.want, tt.stolen)
 		}
 	}
 }
