@@ -89,7 +89,7 @@ func decodeJob(i item) (job.Job, error) {
 	if err != nil {
 		return job.Job{}, fmt.Errorf("stored record: %w", err)
 	}
-	j, err := job.Decode(record)
+	j, err := job.DecodeValid(record)
 	if err != nil {
 		return j, fmt.Errorf("stored record of job %.80s: %v", i.getText(jobID), err)
 	}

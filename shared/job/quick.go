@@ -31,7 +31,7 @@ type fields interface {
 func decodeAs(record []byte, k Kind, a fields) (Job, bool) {
 	var room [usualMembers]Member
 	list, ok := appendMembers(room[:0], record)
-	if !ok || !json.Valid(record) {
+	if !ok {
 		return Job{}, false
 	}
 	for _, m := range list {

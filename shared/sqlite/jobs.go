@@ -68,7 +68,7 @@ func idHash(id string) int {
 // decodeStored reads a record that was accepted before. Should it fail, that is
 // our fault and no *job.FieldError, which is a caller's.
 func decodeStored(record []byte) (job.Job, error) {
-	j, err := job.Decode(record)
+	j, err := job.DecodeValid(record)
 	if err != nil {
 		return j, fmt.Errorf("stored record: %v", err)
 	}

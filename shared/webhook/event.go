@@ -79,4 +79,4 @@ type Event struct {
 }
 
 // Job reads the snapshot.
-func (e Event) Job() (job.Job, error) { return job.Decode(e.Record) }
+func (e Event) Job() (job.Job, error) { return job.DecodeValid(e.Record) }

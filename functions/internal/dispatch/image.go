@@ -38,7 +38,7 @@ func decodeImage(image map[string]events.DynamoDBAttributeValue, a Attributes) (
 	if err != nil {
 		return job.Job{}, err
 	}
-	return job.Decode(record)
+	return job.DecodeValid(record)
 }
 
 // bookkeeping begins the names of the attributes that Jobhook keeps for itself
