@@ -21,7 +21,7 @@ type figures struct {
 	P99ms           float64 `json:"p99_ms"`
 	MaxMs           float64 `json:"max_ms"`
 	QuietP99ms      float64 `json:"quiet_p99_ms,omitempty"` // of the changes of an open loop around which the host took no processor
-	QuietShare      float64 `json:"quiet_share,omitempty"`  // of all changes
+	QuietShare      float64 `json:"quiet_share,omitempty"`  // of all that led to a webhook
 	RSSMiB          float64 `json:"rss_mib"`
 	AckP50ms        float64 `json:"ack_p50_ms"` // from the request's due time to its answer
 	AckP99ms        float64 `json:"ack_p99_ms"`
@@ -127,13 +127,9 @@ func (t *trial) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	watched, stop := context.WithCancel(ctx)
-	defer stop()
-	var watch func()
-	t.stolen, watch = watchStolen(watched, t.ledger.clock)
+	thefts := watchStolen(t.ledger.clock)
+	defer thefts.end()
 	sent := t.send(ctx)
-	stop()
-	watch()
 	after, err := t.look()
 	if err != nil {
 		return err
@@ -149,6 +145,7 @@ func (t *trial) load(ctx context.Context) error {
 		}
 	}
 	t.window(before, after)
+	t.stolen = thefts.end()
 	t.latencies(sent)
 	return drained
 }

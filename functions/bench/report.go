@@ -109,9 +109,9 @@ func (f figures) notes() string {
 }
 
 // quietRatio is what the ratio is without the moments in which the host took
-// processors, where enough of the changes remain.
+// processors, where there were any and enough of the changes remain.
 func (f figures) quietRatio() string {
-	if min(f.QuietShare, f.CalmShare) < quietEnough {
+	if least := min(f.QuietShare, f.CalmShare); least < quietEnough || least == 1 {
 		return ""
 	}
 	return fmt.Sprintf(", %.2f x where the host took no processor (%.0f and %.0f %% of the changes)", f.QuietRatio, 100*f.QuietShare, 100*f.CalmShare)

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jobhook/jobhook/functions/internal/child"
@@ -11,7 +11,8 @@ import (
 // A virtual machine's host may take its processors for tens of milliseconds. What
 // was under way then, or right before or after, tells nothing of the product: a
 // change counts as quiet when its request was due at another time. That does not
-// depend on how long its webhook took, so slow ones are not sorted out.
+// depend on how long its webhook took, so slow ones are not sorted out. The kernel
+// counts what is stolen of a processor that has work to do, in steps of 10 ms.
 const (
 	stolenBefore = 50 * time.Millisecond  // the theft to the change
 	stolenAfter  = 100 * time.Millisecond // the change to the theft
@@ -24,27 +25,46 @@ const quietEnough = 0.5
 // stolen are the times at which the host had taken processors, in order.
 type stolen struct{ times []int64 }
 
-// watchStolen looks until ctx ends. Wait for it before the times are used.
-func watchStolen(ctx context.Context, c clock) (s *stolen, wait func()) {
-	s = &stolen{}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+// watch notes what is stolen until its end.
+type watch struct {
+	clock   clock
+	last    time.Duration
+	found   stolen
+	stop    chan struct{}
+	once    sync.Once
+	stopped sync.WaitGroup
+}
+
+func watchStolen(c clock) *watch {
+	w := &watch{clock: c, stop: make(chan struct{})}
+	_, w.last, _ = child.MachineCPU()
+	w.stopped.Go(func() {
 		tick := time.NewTicker(stolenEvery)
 		defer tick.Stop()
-		_, last, _ := child.MachineCPU()
 		for {
 			select {
 			case <-tick.C:
-			case <-ctx.Done():
+				w.look()
+			case <-w.stop:
+				w.look()
 				return
 			}
-			if _, now, err := child.MachineCPU(); err == nil && now > last {
-				s.times, last = append(s.times, c.now()), now
-			}
 		}
-	}()
-	return s, func() { <-done }
+	})
+	return w
+}
+
+func (w *watch) look() {
+	if _, now, err := child.MachineCPU(); err == nil && now > w.last {
+		w.found.times, w.last = append(w.found.times, w.clock.now()), now
+	}
+}
+
+// end returns what was found. It may be called again.
+func (w *watch) end() *stolen {
+	w.once.Do(func() { close(w.stop) })
+	w.stopped.Wait()
+	return &w.found
 }
 
 // quiet tells whether nothing was stolen around a time.

@@ -100,15 +100,13 @@ type core struct {
 // status is none of its kind's words, or whose attributes have wrong types
 // gives a *FieldError.
 func Decode(record []byte) (Job, error) {
-	if !json.Valid(record) {
-		return decode(record, Job{}, false) // which tells why
-	}
-	return DecodeValid(record)
+	j, ok := decodeQuickly(record)
+	return decode(record, j, ok && json.Valid(record))
 }
 
-// DecodeValid is Decode for a record that is JSON for certain, since we wrote
-// it: it does without the search for errors of syntax, half of the time. Of one
-// that is none it may read what it understands.
+// DecodeValid is Decode for a record that is JSON for certain, since Decode took
+// it before or we wrote it: it does without the search for errors of syntax, half
+// of the time. Of one that is no JSON it may read what it understands.
 func DecodeValid(record []byte) (Job, error) {
 	j, ok := decodeQuickly(record)
 	return decode(record, j, ok)
@@ -151,7 +149,7 @@ func (j Job) checkNames() error {
 		return &FieldError{Problem: fmt.Sprintf("the record has %d bytes, the limit is %d", len(j.Record), MaxRecordBytes),
 			Cure: "keep large results out of the job record and name where they lie"}
 	}
-	if _, n := words(j.Kind); n == 0 {
+	if words(j.Kind)[0].status == "" {
 		return &FieldError{Field: "kind", Problem: fmt.Sprintf("%.40q is no kind of job", j.Kind),
 			Cure: "use one of batch, scraping, pipeline, async"}
 	}

@@ -61,12 +61,14 @@ func slotOf(a fields, name []byte) slot {
 // foldsToKnown tells whether encoding/json, which ignores the case of keys,
 // might take this one for an attribute that we know.
 func foldsToKnown(a fields, name []byte) bool {
+	upper := false
 	for _, c := range name {
-		if c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
-			return c >= utf8.RuneSelf || slotOf(a, bytes.ToLower(name)) != nil
+		if c >= utf8.RuneSelf { // some of these fold to a letter
+			return true
 		}
+		upper = upper || 'A' <= c && c <= 'Z'
 	}
-	return false
+	return upper && slotOf(a, bytes.ToLower(name)) != nil
 }
 
 func (c *core) slot(name []byte) slot {

@@ -12,57 +12,54 @@ type word struct {
 // last run has ended (see Job.Phase). A shelved scraping job went to its end
 // with some failed or empty pages; its data is there, so it counts as succeeded.
 //
-// It is looked up in every record that is decoded, so it comes by value: n words
-// without a place in the heap. An unknown kind has none.
-func words(k Kind) (list [maxWords]word, n int) {
+// It is looked up in every record that is decoded, so it comes by value and
+// takes nothing of the heap. What is left over is empty; an unknown kind has none.
+func words(k Kind) (list [maxWords]word) {
 	switch k {
 	case KindBatch:
-		return table(
-			word{"idle", PhaseEnded, OutcomeSucceeded},
-			word{"queued", PhaseWaiting, ""},
-			word{"running", PhaseRunning, ""},
-		)
+		return [maxWords]word{
+			{"idle", PhaseEnded, OutcomeSucceeded},
+			{"queued", PhaseWaiting, ""},
+			{"running", PhaseRunning, ""},
+		}
 	case KindScraping:
-		return table(
-			word{"waiting-to-be-scheduled", PhaseWaiting, ""},
-			word{"scheduled", PhaseWaiting, ""},
-			word{"started", PhaseRunning, ""},
-			word{"failed", PhaseEnded, OutcomeFailed},
-			word{"finished", PhaseEnded, OutcomeSucceeded},
-			word{"shelved", PhaseEnded, OutcomeSucceeded},
-			word{"stopped", PhaseEnded, OutcomeStopped},
-		)
+		return [maxWords]word{
+			{"waiting-to-be-scheduled", PhaseWaiting, ""},
+			{"scheduled", PhaseWaiting, ""},
+			{"started", PhaseRunning, ""},
+			{"failed", PhaseEnded, OutcomeFailed},
+			{"finished", PhaseEnded, OutcomeSucceeded},
+			{"shelved", PhaseEnded, OutcomeSucceeded},
+			{"stopped", PhaseEnded, OutcomeStopped},
+		}
 	case KindPipeline:
-		return table(
-			word{"pending", PhaseWaiting, ""},
-			word{"active", PhaseRunning, ""},
-			word{"paused", PhaseRunning, ""},
-			word{"resumed", PhaseRunning, ""},
-			word{"completed", PhaseEnded, OutcomeSucceeded},
-			word{"failed", PhaseEnded, OutcomeFailed},
-			word{"stopped", PhaseEnded, OutcomeStopped},
-		)
+		return [maxWords]word{
+			{"pending", PhaseWaiting, ""},
+			{"active", PhaseRunning, ""},
+			{"paused", PhaseRunning, ""},
+			{"resumed", PhaseRunning, ""},
+			{"completed", PhaseEnded, OutcomeSucceeded},
+			{"failed", PhaseEnded, OutcomeFailed},
+			{"stopped", PhaseEnded, OutcomeStopped},
+		}
 	case KindAsync:
-		return table(
-			word{"pending", PhaseWaiting, ""},
-			word{"processing", PhaseRunning, ""},
-			word{"success", PhaseEnded, OutcomeSucceeded},
-			word{"error", PhaseEnded, OutcomeFailed},
-		)
+		return [maxWords]word{
+			{"pending", PhaseWaiting, ""},
+			{"processing", PhaseRunning, ""},
+			{"success", PhaseEnded, OutcomeSucceeded},
+			{"error", PhaseEnded, OutcomeFailed},
+		}
 	}
-	return list, 0
+	return list
 }
 
 // maxWords is how many words a kind has at most.
 const maxWords = 7
 
-func table(words ...word) (list [maxWords]word, n int) { return list, copy(list[:], words) }
-
 func wordOf(k Kind, s Status) (word, bool) {
-	list, n := words(k)
-	for _, w := range list[:n] {
+	for _, w := range words(k) {
 		if w.status == s {
-			return w, true
+			return w, s != ""
 		}
 	}
 	return word{}, false
@@ -84,9 +81,10 @@ func wordList(k Kind) []string {
 // Statuses returns the status words of a kind; nil for an unknown kind.
 func Statuses(k Kind) []Status {
 	var list []Status
-	all, n := words(k)
-	for _, w := range all[:n] {
-		list = append(list, w.status)
+	for _, w := range words(k) {
+		if w.status != "" {
+			list = append(list, w.status)
+		}
 	}
 	return list
 }

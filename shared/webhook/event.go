@@ -72,10 +72,10 @@ type Event struct {
 	Kind     job.Kind
 	JobID    string
 	Run      int
-	At       time.Time // when the job changed
-	Level    job.Level // severity of a job.progress
-	Sequence string    // the change's place in the feed
-	Record   json.RawMessage
+	At       time.Time       // when the job changed
+	Level    job.Level       // severity of a job.progress
+	Sequence string          // the change's place in the feed
+	Record   json.RawMessage // JSON for certain: of a job that was decoded, or our own
 }
 
 // Job reads the snapshot.

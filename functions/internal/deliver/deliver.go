@@ -84,7 +84,7 @@ type Handler struct {
 	Rules     webhook.HealthRules // the numbers behind what is learned
 	Traffic   *Traffic            // of the process, which both lanes share; nil: no bound on attempts in flight
 	Metrics   *metrics.Emitter    // one line per batch; nil: none
-	Crew      *crew.Crew          // runs the attempts; nil: a goroutine each
+	Crew      *crew.Crew          // runs the attempts of a batch but the last; nil: a goroutine each
 	Now       func() time.Time    // nil is the wall clock
 	Jitter    func() float64      // in [0, 1); nil is random
 	Pause     func(time.Duration) // between tries to record; nil is time.Sleep
@@ -114,9 +114,8 @@ func (h *Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEven
 
 // load reads the rows that the messages ring for. A message that cannot be
 // understood fails, and so ends among the dead letters; one whose delivery is
-// gone, or that another message of the batch rings for, needs nothing more.
-//
-// For a message that needs nothing there is nil.
+// gone, or that another message of the batch rings for, needs nothing more. The
+// work of messages that fail or need nothing is nil.
 func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]*webhook.Work, []error) {
 	works, errs := make([]*webhook.Work, len(messages)), make([]error, len(messages))
 	bells, refs := make([]webhook.Doorbell, len(messages)), make([]webhook.Ref, 0, len(messages))
@@ -138,27 +137,26 @@ func (h *Handler) load(ctx context.Context, messages []events.SQSMessage) ([]*we
 			if attended[ref] {
 				continue
 			}
-			if works[i], errs[i] = h.answering(ctx, bells[i], w); works[i] != nil {
-				attended[ref] = true
+			attended[ref] = h.wanted(ctx, bells[i], w)
+			switch {
+			case !attended[ref]:
+			case w.Err != nil:
+				errs[i] = fmt.Errorf("delivery %s: load: %w", ref.ID, w.Err)
+			default:
+				works[i] = w
 			}
 		}
 	}
 	return works, errs
 }
 
-// answering returns nil for a doorbell whose delivery is gone or past.
-func (h *Handler) answering(ctx context.Context, bell webhook.Doorbell, w *webhook.Work) (*webhook.Work, error) {
+// wanted tells whether a doorbell's delivery is neither gone nor past.
+func (h *Handler) wanted(ctx context.Context, bell webhook.Doorbell, w *webhook.Work) bool {
 	if w.Delivery.ID == "" {
 		h.log().WarnContext(ctx, "delivery.gone", "delivery", bell.Delivery)
-		return nil, nil
+		return false
 	}
-	if bell.Generation < w.Delivery.Generation || w.Delivery.State.Final() {
-		return nil, nil
-	}
-	if w.Err != nil {
-		return w, fmt.Errorf("delivery %s: load: %w", bell.Delivery, w.Err)
-	}
-	return w, nil
+	return bell.Generation >= w.Delivery.Generation && !w.Delivery.State.Final()
 }
 
 // report lists the messages that stay, and logs why unless they only wait.

@@ -130,11 +130,11 @@ func (l *HealthLog) endpoint(w *webhook.Work, must bool) *endpointLog {
 
 // forget begins anew with an endpoint whose health was forgotten.
 func (l *HealthLog) forget(w *webhook.Work, h webhook.Health) {
-	now := *w
-	now.Health = h
+	fresh := *w
+	fresh.Health = h
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.endpoint(&now, true)
+	l.endpoint(&fresh, true)
 }
 
 // keep puts a value into a map of bounded size; one of the others gives way.
