@@ -186,3 +186,21 @@ func (t *Traffic) inBounds() error {
 	}
 	return nil
 }
+
+// Nothing opens a circuit of a URL on a job: when all have timed out, one at a
+// time finds out whether it answers again.
+func TestATargetThatOnlyTimesOutIsTriedByOneAttemptAtATime(t *testing.T) {
+	begin := time.Now()
+	f := flow{mute: hangingAt}
+	if f.isMute(begin) {
+		t.Error("with nothing under way nobody finds out whether it answers")
+	}
+	f.begun = []time.Time{begin}
+	if !f.isMute(begin) {
+		t.Error("a second one is let in beside it")
+	}
+	f.spokeAt, f.mute = begin.Add(time.Millisecond), 0
+	if f.isMute(begin.Add(time.Hour)) {
+		t.Error("it has answered and gets no more")
+	}
+}

@@ -86,6 +86,7 @@ type flow struct {
 	mean    time.Duration
 	meanAt  time.Time
 	spokeAt time.Time // when an attempt ended otherwise than by a timeout
+	mute    int       // timeouts since then
 	triedAt time.Time // in the first lane, since it is slow
 }
 
@@ -123,13 +124,19 @@ func (t *Traffic) diverts(l lane) bool {
 func (f *flow) isSlow(now time.Time, limit int) bool {
 	n := len(f.begun)
 	hangs := n > 0 && n >= min(hangingAt, limit) && now.Sub(f.begun[0]) > hangingFor
-	return hangs || f.meanNow(now) > slowAnswer
+	return hangs || f.isMute(now) || f.meanNow(now) > slowAnswer
 }
 
 // isMute tells whether a receiver hangs that has not answered at all since the
-// oldest of its attempts in flight began.
+// oldest of its attempts in flight began. Those that timed out since its last
+// answer count as if they were in flight, so that they make no room: the circuit
+// opens with them. One attempt may always find out.
 func (f *flow) isMute(now time.Time) bool {
-	return len(f.begun) >= hangingAt && now.Sub(f.begun[0]) > hangingFor && f.spokeAt.Before(f.begun[0])
+	n := len(f.begun)
+	if n == 0 || n+f.mute < hangingAt || !f.spokeAt.Before(f.begun[0]) {
+		return false
+	}
+	return f.mute > 0 || now.Sub(f.begun[0]) > hangingFor
 }
 
 // tries tells whether it is time for a trial, if nothing is in flight that will
@@ -155,7 +162,7 @@ type entry int
 
 const (
 	entered    entry = iota
-	fullOfMute       // hangingAt or more are under way, and none has been answered for a while
+	fullOfMute       // hangingAt or more are under way or have timed out, and none has been answered for a while
 	fullOfSlow       // as many as allowed are under way, and take long
 	full             // as many as allowed are under way or wait; there will soon be room
 )
@@ -262,8 +269,8 @@ func (p *place) leave(took time.Duration, timedOut bool) {
 	f.end(p.begun)
 	if took > 0 {
 		f.mean, f.meanAt = time.Duration((1-newAnswer)*float64(f.meanNow(now))+newAnswer*float64(took)), now
-		if !timedOut {
-			f.spokeAt = now
+		if f.mute++; !timedOut {
+			f.spokeAt, f.mute = now, 0
 		}
 	}
 	t.leaveAccount(p.lane.account)

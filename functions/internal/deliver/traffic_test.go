@@ -225,14 +225,20 @@ func TestOneAnswerOfASlowEndpointMakesRoomForAllThatItMayHave(t *testing.T) {
 	})
 }
 
-func TestATimeoutMakesRoomForOneAttempt(t *testing.T) {
+func TestATimeoutMakesNoRoomUntilTheReceiverAnswers(t *testing.T) {
 	hangingWorld(t, func(t *testing.T, w *testWorld, begin func() string, end func(webhook.Result)) {
 		end(webhook.Result{Failure: webhook.FailureTimeout})
 		for range 20 {
 			begin()
 		}
+		if got := w.sender.count(); got != hangers {
+			t.Errorf("%d requests after the first timeout, want %d", got, hangers)
+		}
+		end(ok)
+		begin()
+		time.Sleep(time.Second) // for the last of them to be written
 		if got := w.sender.count(); got != hangers+1 {
-			t.Errorf("%d requests after the first timeout, want %d", got, hangers+1)
+			t.Errorf("%d requests after the first answer, want %d", got, hangers+1)
 		}
 	})
 }
