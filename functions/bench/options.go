@@ -44,7 +44,7 @@ func parseOptions(args []string) (options, error) {
 	set.StringVar(&run, "run", "", "run only the scenarios that match this regular `expression`")
 	set.BoolVar(&o.quick, "quick", false, "a short run: see that it works, do not trust the figures")
 	set.IntVar(&o.changes, "changes", 10_000, "job changes of a burst")
-	set.IntVar(&o.seconds, "seconds", 60, "length of the sustained load; an open loop takes a third")
+	set.IntVar(&o.seconds, "seconds", 60, "length of the sustained load; an open loop takes two thirds")
 	set.IntVar(&o.prefill, "prefill", 1_000_000, "deliveries stored before stored-1m and reads-1m are measured")
 	set.BoolVar(&o.skipPrefill, "skip-prefill", false, "leave out stored-1m and reads-1m, which take minutes to prepare")
 	set.IntVar(&o.exported, "exported", 200_000, "records of export-1g, of 5 KB each")
@@ -93,4 +93,4 @@ func (o options) check() error {
 func (o options) sustained() time.Duration { return time.Duration(o.seconds) * time.Second }
 
 // open is the length of an open loop.
-func (o options) open() time.Duration { return o.sustained() / 3 }
+func (o options) open() time.Duration { return o.sustained() / 3 * 2 }
