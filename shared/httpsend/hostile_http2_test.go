@@ -186,8 +186,10 @@ func TestReceiverThatTurnsAwayEveryConnectionCannotHaveManyOpened(t *testing.T) 
 	c := newClient(t, Options{})
 	c.trust(a.cert)
 	got, _ := post(t, c, url)
-	if !cmp.Equal(got, turnedAway) || connections.Load() != 3 {
-		t.Errorf("result %+v after %d connections, want %+v after %d", got, connections.Load(), turnedAway, 3)
+	// A request is counted when it arrives. One of the three connections that may
+	// be opened is at times given up before its own did.
+	if n := connections.Load(); !cmp.Equal(got, turnedAway) || n < 2 || n > 3 {
+		t.Errorf("result %+v after requests on %d connections, want %+v after 2 or 3", got, n, turnedAway)
 	}
 }
 
