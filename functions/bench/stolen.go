@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -30,13 +31,13 @@ type watch struct {
 	clock   clock
 	last    time.Duration
 	found   stolen
-	stop    chan struct{}
-	once    sync.Once
+	stop    context.CancelFunc
 	stopped sync.WaitGroup
 }
 
 func watchStolen(c clock) *watch {
-	w := &watch{clock: c, stop: make(chan struct{})}
+	ctx, stop := context.WithCancel(context.Background())
+	w := &watch{clock: c, stop: stop}
 	_, w.last, _ = child.MachineCPU()
 	w.stopped.Go(func() {
 		tick := time.NewTicker(stolenEvery)
@@ -45,7 +46,7 @@ func watchStolen(c clock) *watch {
 			select {
 			case <-tick.C:
 				w.look()
-			case <-w.stop:
+			case <-ctx.Done():
 				w.look()
 				return
 			}
@@ -62,7 +63,7 @@ func (w *watch) look() {
 
 // end returns what was found. It may be called again.
 func (w *watch) end() *stolen {
-	w.once.Do(func() { close(w.stop) })
+	w.stop()
 	w.stopped.Wait()
 	return &w.found
 }

@@ -105,8 +105,8 @@ func Decode(record []byte) (Job, error) {
 }
 
 // DecodeValid is Decode for a record that is JSON for certain, since Decode took
-// it before or we wrote it: it does without the search for errors of syntax, half
-// of the time. Of one that is no JSON it may read what it understands.
+// it before or we wrote it: it does without the search for errors of syntax, a
+// third of the time. Of one that is no JSON it may read what it understands.
 func DecodeValid(record []byte) (Job, error) {
 	j, ok := decodeQuickly(record)
 	return decode(record, j, ok)

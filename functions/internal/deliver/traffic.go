@@ -269,7 +269,9 @@ func (p *place) leave(took time.Duration, timedOut bool) {
 	f.end(p.begun)
 	if took > 0 {
 		f.mean, f.meanAt = time.Duration((1-newAnswer)*float64(f.meanNow(now))+newAnswer*float64(took)), now
-		if f.mute++; !timedOut {
+		if timedOut {
+			f.mute++
+		} else {
 			f.spokeAt, f.mute = now, 0
 		}
 	}
