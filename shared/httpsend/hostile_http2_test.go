@@ -186,8 +186,8 @@ func TestReceiverThatTurnsAwayEveryConnectionCannotHaveManyOpened(t *testing.T) 
 	c := newClient(t, Options{})
 	c.trust(a.cert)
 	got, _ := post(t, c, url)
-	// A request is counted when it arrives. One of the three connections that may
-	// be opened is at times given up before its own did.
+	// At most three may be opened. One time in a hundred, under load, the transport
+	// gives up after two, also when they are counted where they are dialled.
 	if n := connections.Load(); !cmp.Equal(got, turnedAway) || n < 2 || n > 3 {
 		t.Errorf("result %+v after requests on %d connections, want %+v after 2 or 3", got, n, turnedAway)
 	}
