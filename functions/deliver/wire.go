@@ -68,5 +68,5 @@ func wire(getenv func(string) string) (lambdahost.Function, error) {
 	if retry != "" {
 		handler.Retry = sqsqueue.New(messages, retry)
 	}
-	return lambdahost.Function{Handler: lambdahost.Guard(handler.Handle, calls.CloseIdle, client.CloseIdle), Flush: store.Flush}, nil
+	return lambdahost.Function{Handler: lambdahost.Queue(lambdahost.Guard(handler.Handle, calls.CloseIdle, client.CloseIdle)), Flush: store.Flush}, nil
 }

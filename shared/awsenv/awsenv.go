@@ -5,8 +5,12 @@
 package awsenv
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -25,6 +29,10 @@ const (
 	maxTries = 5
 	// maxBackoff between them keeps all of them well within a function's time.
 	maxBackoff = 2 * time.Second
+	// atOnce is up to what size, in bytes, a request is written, and an answer
+	// read, by one system call: that of a group of rows. Each connection has
+	// two buffers of it.
+	atOnce = 32 << 10
 )
 
 // HTTP is the client of all services. CloseIdle gives up the connections that
@@ -38,13 +46,26 @@ type HTTP struct {
 func NewHTTP() HTTP {
 	t := awshttp.NewBuildableClient().GetTransport() // the SDK's timeouts
 	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 0, maxPerHost, maxPerHost
+	t.ReadBufferSize, t.WriteBufferSize = atOnce, atOnce
 	return HTTP{transport: t, client: &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}}
 }
 
-// Do sends a request of the SDK.
-func (h HTTP) Do(r *http.Request) (*http.Response, error) { return h.client.Do(r) }
+// Do sends a request of the SDK. A body that net/http does not know to be in
+// memory follows its header in a packet of its own, as it might be long in
+// coming; those that the SDK writes are in memory, but wrapped.
+func (h HTTP) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.ContentLength > 0 && r.ContentLength <= atOnce {
+		body := make([]byte, r.ContentLength)
+		_, err := io.ReadFull(r.Body, body)
+		if err = errors.Join(err, r.Body.Close()); err != nil {
+			return nil, fmt.Errorf("body of a request: %w", err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return h.client.Do(r)
+}
 
 // CloseIdle closes the connections that no request uses.
 func (h HTTP) CloseIdle() { h.transport.CloseIdleConnections() }

@@ -1,11 +1,14 @@
 package awsenv
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -52,6 +55,58 @@ func TestAnEndpointIsOfItsServiceElseOfAll(t *testing.T) {
 	}
 	if got := s3.NewFromConfig(Config(env(nil), NewHTTP())).Options().BaseEndpoint; got != nil {
 		t.Errorf("without variables: got %q, want AWS's own", *got)
+	}
+}
+
+// TestARequestLeavesInOnePacket: the header alone, and the body after it, are two
+// system calls, two records of TLS, and wake the other end twice.
+func TestARequestLeavesInOnePacket(t *testing.T) {
+	var got []byte
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, _ = io.ReadAll(r.Body)
+		io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	var writes atomic.Int64
+	calls := NewHTTP()
+	calls.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		return counted{c, &writes}, err
+	}
+	client := dynamodb.NewFromConfig(Config(env(map[string]string{
+		"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": server.URL,
+	}), calls))
+	statement := strings.Repeat("x", 25_000)
+	if _, err := client.ExecuteStatement(t.Context(), &dynamodb.ExecuteStatementInput{Statement: &statement}); err != nil {
+		t.Fatal(err)
+	}
+	if n := writes.Load(); n != 1 {
+		t.Errorf("%d writes, want 1", n)
+	}
+	if want := `{"Statement":"` + statement + `"}`; string(got) != want {
+		t.Errorf("got a body of %d bytes, want the %d of the statement", len(got), len(want))
+	}
+}
+
+// counted counts what is written to a connection.
+type counted struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+func TestABodyThatEndsEarlyIsAnError(t *testing.T) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:1/", io.NopCloser(strings.NewReader("short")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ContentLength = 10
+	if _, err := NewHTTP().Do(r); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }
 

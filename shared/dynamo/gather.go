@@ -136,16 +136,23 @@ func writeTogether(ctx context.Context, s *Store, rows []item) []bool {
 	return failed
 }
 
-// insertStatement is PartiQL; the names are our own and need no escaping.
+// statementRoom is about as much as a statement has for each attribute.
+const statementRoom = 16
+
+// insertStatement is PartiQL; the names are our own and need no escaping. A row
+// has its key at least.
 func insertStatement(table string, row item) types.BatchStatementRequest {
 	var b strings.Builder
-	b.WriteString(`INSERT INTO "` + table + `" VALUE {`)
+	b.Grow(len(table) + statementRoom*len(row))
+	b.WriteString(`INSERT INTO "`)
+	b.WriteString(table)
+	separator := `" VALUE {'`
 	values := make([]types.AttributeValue, 0, len(row))
 	for name, v := range row {
-		if len(values) > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString("'" + name + "':?")
+		b.WriteString(separator)
+		b.WriteString(name)
+		b.WriteString(`':?`)
+		separator = ",'"
 		values = append(values, v)
 	}
 	b.WriteByte('}')

@@ -51,9 +51,14 @@ func fence(d webhook.Delivery) string {
 	return fmt.Sprintf("%d.%d.%d.%s.%d", d.Generation, d.Attempts, d.Postponed, d.State, micros(d.LeaseUntil))
 }
 
-// immutable are the attributes of a row that never change.
+// usualRow is how many attributes a row has at most, unless it is parked.
+const usualRow = 24
+
+// immutable are the attributes of a row that never change, with room for the others.
 func immutable(k key, d webhook.Delivery) item {
-	return k.item().text(attrType, string(d.EventType)).text(attrKind, string(d.Kind)).text(attrJob, d.JobID).int(attrRun, d.Run).
+	row := make(item, usualRow)
+	row[attrPK], row[attrSK] = text(k.pk), text(k.sk)
+	return row.text(attrType, string(d.EventType)).text(attrKind, string(d.Kind)).text(attrJob, d.JobID).int(attrRun, d.Run).
 		text(attrSequence, d.Sequence).text(attrEndpoint, d.Target.Endpoint).text(attrURL, d.Target.URL).
 		text(attrFormat, d.Target.Format).time(attrCreated, d.CreatedAt)
 }
