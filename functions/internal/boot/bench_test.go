@@ -15,16 +15,17 @@ import (
 
 	"github.com/jobhook/jobhook/shared/awstest"
 	"github.com/jobhook/jobhook/shared/dynamo"
+	"github.com/jobhook/jobhook/shared/setting"
 )
 
 // perBatch is how many messages a batch of SQS has by default.
 const perBatch = 10
 
 // BenchmarkDeliverBinary feeds the shipped binary batches of first attempts of
-// 1 KB, each its own delivery, against DynamoDB Local and a receiver here, and
-// tells the CPU that the binary's own process used. An operation is one batch:
-// run it with -benchtime 500x or more. What this machine makes of it at this
-// moment tells BenchmarkBarePutItem.
+// 1 KB, each its own delivery, with a stand-in for DynamoDB and a receiver here,
+// and tells the CPU that the binary's own process used. An operation is one
+// batch: run it with -benchtime 500x or more. What this machine makes of it at
+// this moment tells BenchmarkBarePutItem.
 func BenchmarkDeliverBinary(b *testing.B) {
 	for _, messages := range []int{perBatch, 100} {
 		b.Run(strconv.Itoa(messages), func(b *testing.B) { benchmarkDeliver(b, messages) })
@@ -33,8 +34,9 @@ func BenchmarkDeliverBinary(b *testing.B) {
 
 func benchmarkDeliver(b *testing.B, messages int) {
 	s := newSite(b)
-	f := s.start("deliver", nil)
 	bells := s.deliveries(b.N * messages)
+	database := newStandIn(b, s.env[setting.Deliveries])
+	f := s.start("deliver", map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": database.URL})
 	var batches [][]byte
 	for part := range slices.Chunk(bells, messages) {
 		batches = append(batches, batch(b, part))
@@ -48,8 +50,8 @@ func benchmarkDeliver(b *testing.B, messages int) {
 	}
 	b.StopTimer()
 	used := f.CPU() - before
-	if got := len(s.receiver.all()); got != len(bells) {
-		b.Fatalf("%d of %d webhooks arrived", got, len(bells))
+	if arrived, recorded := len(s.receiver.all()), int(database.inserted.Load()); arrived != len(bells) || recorded != len(bells) {
+		b.Fatalf("%d of %d webhooks arrived, %d are recorded", arrived, len(bells), recorded)
 	}
 	b.ReportMetric(used.Seconds()*1000/float64(len(bells)), "cpu-s/1000")
 }
