@@ -29,10 +29,11 @@ const (
 	maxTries = 5
 	// maxBackoff between them keeps all of them well within a function's time.
 	maxBackoff = 2 * time.Second
-	// atOnce is up to what size, in bytes, a request is written, and an answer
-	// read, by one system call: that of a group of rows. Each connection has
-	// two buffers of it.
-	atOnce = 32 << 10
+	// bufferBytes of a connection, for writing and for reading each, are a record
+	// of TLS, the most that one system call sends or gets.
+	bufferBytes = 16 << 10
+	// inMemory is up to what size, in bytes, a body is sent with its header.
+	inMemory = 64 << 10
 )
 
 // HTTP is the client of all services. CloseIdle gives up the connections that
@@ -46,25 +47,41 @@ type HTTP struct {
 func NewHTTP() HTTP {
 	t := awshttp.NewBuildableClient().GetTransport() // the SDK's timeouts
 	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 0, maxPerHost, maxPerHost
-	t.ReadBufferSize, t.WriteBufferSize = atOnce, atOnce
+	t.ReadBufferSize, t.WriteBufferSize = bufferBytes, bufferBytes
+	t.TLSClientConfig.DynamicRecordSizingDisabled = true // small records show a page sooner; no part of these is of use alone
 	return HTTP{transport: t, client: &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}}
 }
 
 // Do sends a request of the SDK. A body that net/http does not know to be in
-// memory follows its header in a packet of its own, as it might be long in
-// coming; those that the SDK writes are in memory, but wrapped.
+// memory follows its header by a write of its own, as it might be long in
+// coming; those that the SDK makes are in memory, but wrapped.
 func (h HTTP) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.ContentLength > 0 && r.ContentLength <= atOnce {
-		body := make([]byte, r.ContentLength)
-		_, err := io.ReadFull(r.Body, body)
-		if err = errors.Join(err, r.Body.Close()); err != nil {
+	if r.Body != nil && r.ContentLength > 0 && r.ContentLength <= inMemory {
+		body, err := readAll(r.Body, int(r.ContentLength))
+		if err != nil {
 			return nil, fmt.Errorf("body of a request: %w", err)
 		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		r.Body, _ = r.GetBody()
 	}
 	return h.client.Do(r)
+}
+
+// readAll reads a body that has n bytes, and closes it.
+func readAll(from io.ReadCloser, n int) ([]byte, error) {
+	defer from.Close()
+	body := make([]byte, n+1)
+	switch got, err := io.ReadFull(from, body); {
+	case got > n:
+		return nil, fmt.Errorf("it is longer than the %d bytes that were announced", n)
+	case got < n && errors.Is(err, io.EOF):
+		return nil, io.ErrUnexpectedEOF
+	case got < n:
+		return nil, err
+	}
+	return body[:n], nil
 }
 
 // CloseIdle closes the connections that no request uses.

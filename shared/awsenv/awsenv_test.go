@@ -2,6 +2,7 @@ package awsenv
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -58,11 +59,11 @@ func TestAnEndpointIsOfItsServiceElseOfAll(t *testing.T) {
 	}
 }
 
-// TestARequestLeavesInOnePacket: the header alone, and the body after it, are two
+// TestARequestLeavesInOneWrite: the header alone, and the body after it, are two
 // system calls, two records of TLS, and wake the other end twice.
-func TestARequestLeavesInOnePacket(t *testing.T) {
+func TestARequestLeavesInOneWrite(t *testing.T) {
 	var got []byte
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, _ = io.ReadAll(r.Body)
 		io.WriteString(w, "{}")
 	}))
@@ -73,18 +74,25 @@ func TestARequestLeavesInOnePacket(t *testing.T) {
 		c, err := new(net.Dialer).DialContext(ctx, network, address)
 		return counted{c, &writes}, err
 	}
+	calls.transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+	calls.transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
 	client := dynamodb.NewFromConfig(Config(env(map[string]string{
 		"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": server.URL,
 	}), calls))
-	statement := strings.Repeat("x", 25_000)
-	if _, err := client.ExecuteStatement(t.Context(), &dynamodb.ExecuteStatementInput{Statement: &statement}); err != nil {
+	if _, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil { // connects
 		t.Fatal(err)
 	}
-	if n := writes.Load(); n != 1 {
-		t.Errorf("%d writes, want 1", n)
-	}
-	if want := `{"Statement":"` + statement + `"}`; string(got) != want {
-		t.Errorf("got a body of %d bytes, want the %d of the statement", len(got), len(want))
+	for size, want := range map[int]int64{1_000: 1, 14_000: 1, 25_000: 2} {
+		before, statement := writes.Load(), strings.Repeat("x", size)
+		if _, err := client.ExecuteStatement(t.Context(), &dynamodb.ExecuteStatementInput{Statement: &statement}); err != nil {
+			t.Fatal(err)
+		}
+		if n := writes.Load() - before; n != want {
+			t.Errorf("%d bytes: %d writes, want %d", size, n, want)
+		}
+		if want := `{"Statement":"` + statement + `"}`; string(got) != want {
+			t.Errorf("got a body of %d bytes, want the %d of the statement", len(got), len(want))
+		}
 	}
 }
 
@@ -99,14 +107,20 @@ func (c counted) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func TestABodyThatEndsEarlyIsAnError(t *testing.T) {
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:1/", io.NopCloser(strings.NewReader("short")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.ContentLength = 10
-	if _, err := NewHTTP().Do(r); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("got %v, want %v", err, io.ErrUnexpectedEOF)
+func TestABodyOfAnotherLengthThanAnnouncedIsAnError(t *testing.T) {
+	for body, want := range map[string]string{
+		"":                 "body of a request: unexpected EOF",
+		"short":            "body of a request: unexpected EOF",
+		"longer than that": "body of a request: it is longer than the 10 bytes that were announced",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:1/", io.NopCloser(strings.NewReader(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength = 10
+		if _, err := NewHTTP().Do(r); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", body, err, want)
+		}
 	}
 }
 

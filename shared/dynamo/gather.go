@@ -139,20 +139,21 @@ func writeTogether(ctx context.Context, s *Store, rows []item) []bool {
 // statementRoom is about as much as a statement has for each attribute.
 const statementRoom = 16
 
-// insertStatement is PartiQL; the names are our own and need no escaping. A row
-// has its key at least.
+// insertStatement is PartiQL; the names are our own and need no escaping.
 func insertStatement(table string, row item) types.BatchStatementRequest {
 	var b strings.Builder
 	b.Grow(len(table) + statementRoom*len(row))
 	b.WriteString(`INSERT INTO "`)
 	b.WriteString(table)
-	separator := `" VALUE {'`
+	b.WriteString(`" VALUE {`)
+	separator := ""
 	values := make([]types.AttributeValue, 0, len(row))
 	for name, v := range row {
 		b.WriteString(separator)
+		b.WriteByte('\'')
 		b.WriteString(name)
 		b.WriteString(`':?`)
-		separator = ",'"
+		separator = ","
 		values = append(values, v)
 	}
 	b.WriteByte('}')

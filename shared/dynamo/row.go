@@ -51,7 +51,7 @@ func fence(d webhook.Delivery) string {
 	return fmt.Sprintf("%d.%d.%d.%s.%d", d.Generation, d.Attempts, d.Postponed, d.State, micros(d.LeaseUntil))
 }
 
-// usualRow is how many attributes a row has at most, unless it is parked.
+// usualRow is about how many attributes the row of a delivery has that succeeded.
 const usualRow = 24
 
 // immutable are the attributes of a row that never change, with room for the others.

@@ -3,11 +3,13 @@ package boot_test
 import (
 	"bytes"
 	"encoding/json"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,16 +22,20 @@ import (
 
 // standIn answers for DynamoDB from memory what deliver asks in each batch: it
 // reads what DynamoDB Local holds when it is made, and only counts what is
-// inserted. All else it passes on. DynamoDB Local takes more of a machine's
-// processors than all others together, and their caches with them; AWS's is not
-// on the same machine.
+// written, unseen: the suite of the store looks at that. All else it passes on.
+// DynamoDB Local takes more of a machine's processors than all others together,
+// and their caches with them; AWS's is not on the same machine.
 type standIn struct {
 	*httptest.Server
 	items    map[itemKey]json.RawMessage
-	inserted atomic.Int64
+	inserted atomic.Int64 // rows
+	writes   atomic.Int64 // requests for them
 }
 
-type itemKey struct{ PK, SK struct{ S string } }
+type itemKey struct {
+	PK struct{ S string } `json:"pk"`
+	SK struct{ S string } `json:"sk"`
+}
 
 func newStandIn(t testing.TB, table string) *standIn {
 	t.Helper()
@@ -54,6 +60,8 @@ func newStandIn(t testing.TB, table string) *standIn {
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+		w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(b)), 10))
 		_, _ = w.Write(b)
 	}))
 	t.Cleanup(s.Close)
@@ -63,15 +71,15 @@ func newStandIn(t testing.TB, table string) *standIn {
 // read reads a table, item by item as they look on the wire.
 func (s *standIn) read(t testing.TB, config aws.Config, table string) {
 	t.Helper()
-	wire := &wire{}
-	config.HTTPClient = wire
+	answer := &lastAnswer{}
+	config.HTTPClient = answer
 	pages := dynamodb.NewScanPaginator(dynamodb.NewFromConfig(config), &dynamodb.ScanInput{TableName: &table})
 	for pages.HasMorePages() {
 		if _, err := pages.NextPage(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var page struct{ Items []json.RawMessage }
-		if err := json.Unmarshal(wire.last, &page); err != nil {
+		if err := json.Unmarshal(answer.body, &page); err != nil {
 			t.Fatal(err)
 		}
 		for _, i := range page.Items {
@@ -116,28 +124,30 @@ func (s *standIn) insert(body io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	s.inserted.Add(int64(len(in.Statements)))
+	s.writes.Add(1)
 	return json.Marshal(map[string]any{"Responses": make([]struct{}, len(in.Statements))})
 }
 
 // put answers a PutItem: a row that had no company.
 func (s *standIn) put(body io.Reader) ([]byte, error) {
 	s.inserted.Add(1)
+	s.writes.Add(1)
 	_, err := io.Copy(io.Discard, body)
 	return []byte("{}"), err
 }
 
-// wire is an HTTP client that keeps the last answer's body.
-type wire struct{ last []byte }
+// lastAnswer is an HTTP client that keeps the body of the last answer.
+type lastAnswer struct{ body []byte }
 
-func (w *wire) Do(r *http.Request) (*http.Response, error) {
+func (l *lastAnswer) Do(r *http.Request) (*http.Response, error) {
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	if w.last, err = io.ReadAll(resp.Body); err != nil {
+	if l.body, err = io.ReadAll(resp.Body); err != nil {
 		return nil, err
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(w.last))
+	resp.Body = io.NopCloser(bytes.NewReader(l.body))
 	return resp, nil
 }

@@ -13,10 +13,10 @@ import (
 // receiveCount is the one attribute of a message that is read.
 const receiveCount = "ApproximateReceiveCount"
 
-// Queue returns a handler of the batches of a queue that reads its event in a
-// sixth of the time that encoding/json takes, which aws-lambda-go uses: that is as
-// much as it takes to render the webhooks. Of a message it reads the ids, the body and
-// how often it was received.
+// Queue returns a handler of a queue's batches. It reads an event with fastjson,
+// in a sixth of the time that encoding/json takes (BenchmarkQueueEvent). Of a
+// message it reads the ids, the body and how often it was received; all else is
+// left empty.
 func Queue(handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)) lambda.Handler {
 	return &queue{handle: handle}
 }
@@ -41,8 +41,9 @@ func (q *queue) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
-// read reads an event that looks as SQS writes it. Anything else is left to
-// encoding/json, which says what is wrong with it.
+// read reads an event in which every message has what SQS always writes. Any
+// other is left to encoding/json, which says what is wrong with it. What no
+// encoder writes, such as bytes that are not UTF-8, stays here as it is.
 func (q *queue) read(payload []byte) (events.SQSEvent, bool) {
 	p := q.parsers.Get()
 	defer q.parsers.Put(p) // nothing of an event points into it

@@ -98,7 +98,21 @@ func TestAnErrorOfTheHandlerIsPassedOn(t *testing.T) {
 	}
 }
 
-// FuzzQueueEvent: whatever a message holds, encoding/json reads it likewise.
+func TestEscapesAreReadAsEncodingJSONReadsThem(t *testing.T) {
+	for _, text := range []string{`\ud83d\ude00`, `\u00e4\u0000`, `\/\b\f\n\r\t`, `{\"a\": \"\\\\\"}`} {
+		payload := []byte(`{"Records": [{"messageId": "m", "receiptHandle": "` + text + `", "body": "` + text + `", "attributes": {"ApproximateReceiveCount": "1"}}]}`)
+		var want events.SQSEvent
+		if err := json.Unmarshal(payload, &want); err != nil {
+			t.Fatal(err)
+		}
+		got, quick := new(queue).read(payload)
+		if diff := cmp.Diff(seenIn(want), seenIn(got)); diff != "" || !quick {
+			t.Errorf("%s: quick %t, got (+), want (-):\n%s", text, quick, diff)
+		}
+	}
+}
+
+// FuzzQueueEvent: a message that encoding/json wrote is read as it was.
 func FuzzQueueEvent(f *testing.F) {
 	f.Add("m", "AQEB", `{"account":"ä😀\n"}`, "1")
 	f.Add("\u2028", "\\\"\x00\xff", "<&>", "")
