@@ -33,8 +33,10 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sed 's/^\([a-z-]*\): /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
 
+# Not by `go run`, which calls ctrl-c an error.
 run: ## start the product with its demo, and stay up (ctrl-c ends it)
-	go run ./functions/standalone --demo --log-format text --log-level error $(ARGS)
+	go build -o build/run ./functions/standalone
+	@exec build/run --demo --log-format text --log-level error $(ARGS)
 
 demo: ## play the demo once: 0 when all webhooks arrived as expected
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
