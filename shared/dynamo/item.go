@@ -113,7 +113,14 @@ const (
 // fits tells whether there can be such an item: callers' ids may be anything.
 func (k key) fits() bool { return len(k.pk) <= maxPK && len(k.sk) <= maxSK }
 
-func (k key) item() item { return item{attrPK: text(k.pk), attrSK: text(k.sk)} }
+func (k key) item() item { return k.itemFor(2) }
+
+// itemFor has room for so many attributes, the key's two included.
+func (k key) itemFor(attributes int) item {
+	i := make(item, attributes)
+	i[attrPK], i[attrSK] = text(k.pk), text(k.sk)
+	return i
+}
 
 func (i item) key() key { return key{i.getText(attrPK), i.getText(attrSK)} }
 

@@ -54,11 +54,9 @@ func fence(d webhook.Delivery) string {
 // usualRow is about how many attributes the row of a delivery has that succeeded.
 const usualRow = 24
 
-// immutable are the attributes of a row that never change, with room for the others.
+// immutable are the attributes of a row that never change.
 func immutable(k key, d webhook.Delivery) item {
-	row := make(item, usualRow)
-	row[attrPK], row[attrSK] = text(k.pk), text(k.sk)
-	return row.text(attrType, string(d.EventType)).text(attrKind, string(d.Kind)).text(attrJob, d.JobID).int(attrRun, d.Run).
+	return k.itemFor(usualRow).text(attrType, string(d.EventType)).text(attrKind, string(d.Kind)).text(attrJob, d.JobID).int(attrRun, d.Run).
 		text(attrSequence, d.Sequence).text(attrEndpoint, d.Target.Endpoint).text(attrURL, d.Target.URL).
 		text(attrFormat, d.Target.Format).time(attrCreated, d.CreatedAt)
 }

@@ -136,6 +136,14 @@ func (s *standIn) put(body io.Reader) ([]byte, error) {
 	return []byte("{}"), err
 }
 
+// report tells how many rows a write had. All that were sent must be recorded.
+func (s *standIn) report(b *testing.B, sent int) {
+	if got := int(s.inserted.Load()); got != sent {
+		b.Errorf("%d of %d deliveries are recorded", got, sent)
+	}
+	b.ReportMetric(float64(sent)/float64(s.writes.Load()), "rows/write")
+}
+
 // lastAnswer is an HTTP client that keeps the body of the last answer.
 type lastAnswer struct{ body []byte }
 
