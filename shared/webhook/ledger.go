@@ -64,7 +64,9 @@ func (l *Ledger) Name(ids ...string) {
 }
 
 // IsEmpty tells whether there was nothing to check.
-func (l Ledger) IsEmpty() bool { return l.Accepted == 0 && l.Uncounted == 0 && l.Difference == 0 }
+func (l Ledger) IsEmpty() bool {
+	return l.Accepted == 0 && l.Uncounted == 0 && l.Difference == 0 && l.Stuck == 0
+}
 
 // LedgerHours are the hours in which the jobs were created that a check looks
 // at, the newest first: the hour under way and the two before it, and those of 6

@@ -251,8 +251,7 @@ func (a *audit) step(ctx context.Context) error {
 	}
 	hour := hours[a.Hour]
 	if !a.covers(hour) {
-		a.nextHour()
-		return nil
+		return a.revive(ctx, hour)
 	}
 	if a.From.IsZero() {
 		// The count is read before the deliveries, which are written before it: so

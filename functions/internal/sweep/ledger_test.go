@@ -351,6 +351,55 @@ func TestWhatHasExpiredIsNotSentAgain(t *testing.T) {
 	}
 }
 
+// TestWhatIsStuckIsRungForThoughItsHourCannotBeCompared: what must be there of
+// such an hour is unknown, but what is there must move.
+func TestWhatIsStuckIsRungForThoughItsHourCannotBeCompared(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		make func(t *testing.T, w *books)
+	}{
+		{"the first check comes hours late", func(*testing.T, *books) {}},
+		{"retention was changed", func(t *testing.T, w *books) {
+			w.must(t, w.store.SetLedgerCheck(t.Context(), webhook.LedgerCheck{}, webhook.LedgerCheck{
+				At: w.now.Add(-time.Hour), Done: true, Begun: w.created.Add(-24 * time.Hour), Retention: time.Hour, Version: 1}))
+		}},
+		{"the account was written since", func(t *testing.T, w *books) {
+			w.must(t, w.store.SetLedgerCheck(t.Context(), webhook.LedgerCheck{}, webhook.LedgerCheck{
+				At: w.now.Add(-time.Hour), Done: true, Begun: w.created.Add(-24 * time.Hour), Retention: dispatch.DefaultRetention, Version: 1}))
+			w.must(t, w.store.PutAccount(t.Context(), webhook.Account{ID: "acme", CreatedAt: w.created, UpdatedAt: w.now}))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newBooks(t)
+			w.dispatch.Queue = deaf{}
+			w.ended(t, "acme", "purged")
+			w.dispatch.Queue = w.first
+			w.write(t, record("acme", "unheard", "async", "success", w.created, ""))
+			w.now = w.created.Truncate(time.Hour).Add(6*time.Hour + time.Minute)
+			tt.make(t, w)
+			got := w.check(t)
+			if got.Stuck != 2 || len(w.retry.after) != 2 {
+				t.Errorf("%+v, rang for %v; want the two of the queue that was purged", got, w.retry.after)
+			}
+			if got.Accepted != 0 || len(w.of(t, "unheard")) != 0 {
+				t.Errorf("%+v, and %v; want the end that nobody was told of left alone", got, w.of(t, "unheard"))
+			}
+			if acme, err := w.store.Ledger(t.Context(), "acme"); err != nil || acme.Stuck != 2 {
+				t.Errorf("acme's books %+v, %v; want them to tell of two", acme, err)
+			}
+			w.attend(t)
+			for _, d := range w.of(t, "purged") {
+				if d.State != webhook.StateDelivered {
+					t.Errorf("%s is %s, want delivered", d.ID, d.State)
+				}
+			}
+			if next := w.nextCheck(t); next.Stuck != 0 {
+				t.Errorf("%+v, want nothing stuck any more", next)
+			}
+		})
+	}
+}
+
 func TestTheBooksAreCheckedOnceAnHour(t *testing.T) {
 	w := newBooks(t)
 	w.ended(t, "acme", "j1")

@@ -91,6 +91,29 @@ func (a *audit) compare(ctx context.Context, hour time.Time) error {
 	return nil
 }
 
+// revive rings for what is stuck of the next part of an hour of which nobody
+// knows what must be there. Nothing of it counts as accepted, and none as there.
+func (a *audit) revive(ctx context.Context, hour time.Time) error {
+	end, p, now := hour.Add(time.Hour), &bookPage{}, a.now()
+	if a.From.IsZero() {
+		a.From = hour
+	}
+	next, err := a.Ledger.Books.Booked(ctx, a.Account, a.From, end, maxLedgerRows, func(d webhook.Delivery) { p.find(d, now) })
+	if err != nil {
+		return fmt.Errorf("deliveries: %w", err)
+	}
+	err = a.repair(ctx, p)
+	a.run.stuck += p.Stuck
+	a.Books.Add(p.Ledger)
+	if err != nil {
+		return err
+	}
+	if a.From = next; !next.Before(end) {
+		a.nextHour()
+	}
+	return nil
+}
+
 // readJobs reads the jobs of the page, and where it ends.
 func (a *audit) readJobs(ctx context.Context, p *bookPage, end time.Time) (next time.Time, err error) {
 	next, err = a.Ledger.Books.JobsCreated(ctx, a.Account, a.From, end, maxLedgerJobs, func(j webhook.WrittenJob) { p.jobs = append(p.jobs, j) })
@@ -107,9 +130,7 @@ func (a *audit) readJobs(ctx context.Context, p *bookPage, end time.Time) (next 
 // see takes down a delivery that is there.
 func (p *bookPage) see(d webhook.Delivery, now time.Time) {
 	p.Count(d.State, 1)
-	if d.Stuck(now) {
-		p.stuck = append(p.stuck, d)
-	}
+	p.find(d, now)
 	if !d.EventType.Derivable(d.Run) {
 		p.found++
 		return
@@ -118,6 +139,13 @@ func (p *bookPage) see(d webhook.Delivery, now time.Time) {
 	p.ids[d.ID], p.ids[d.EventID] = true, true
 	if d.Target.Endpoint == "" && d.Target.URL != "" {
 		p.toJob[d.EventID] = true
+	}
+}
+
+// find takes down a delivery that is stuck.
+func (p *bookPage) find(d webhook.Delivery, now time.Time) {
+	if d.Stuck(now) {
+		p.stuck = append(p.stuck, d)
 	}
 }
 
