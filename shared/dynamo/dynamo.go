@@ -73,7 +73,8 @@ func New(o Options) *Store {
 const maxParallel = 32
 
 // plannedSet remembers deliveries that were read from an event's plan, so that
-// Record need not look for the event again. It is only a saving.
+// Record need not look for the event again. It is only a saving; what is
+// recorded is forgotten, as its row tells from then on.
 type plannedSet struct {
 	mu  sync.Mutex
 	all map[webhook.Ref]struct{}
@@ -89,6 +90,12 @@ func (p *plannedSet) add(r webhook.Ref) {
 		p.all = map[webhook.Ref]struct{}{}
 	}
 	p.all[r] = struct{}{}
+}
+
+func (p *plannedSet) remove(r webhook.Ref) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.all, r)
 }
 
 // has tells whether the delivery was read before.

@@ -546,9 +546,13 @@ func TestFirstOutcomesOfABatchShareARequest(t *testing.T) {
 			s, w, _ := openWired(t, nil)
 			dynamo.Gather(s, 20*time.Millisecond)
 			all := make([]webhook.Delivery, 30)
+			refs := make([]webhook.Ref, len(all))
 			for i := range all {
 				all[i] = put(t, s, ended(t, "j"+strconv.Itoa(i)))
+				refs[i] = all[i].Ref()
 			}
+			_, err := s.Load(t.Context(), refs)
+			check(t, err)
 			early, attempt := outcome(all[taken], webhook.StateDelivered, 201)
 			check(t, s.Record(t.Context(), all[taken], early, attempt))
 			w.set(fault)
@@ -573,6 +577,45 @@ func TestFirstOutcomesOfABatchShareARequest(t *testing.T) {
 				if i != taken && len(list) != 1 {
 					t.Errorf("delivery %d has %d attempts, want 1", i, len(list))
 				}
+			}
+		})
+	}
+}
+
+// TestTheLastOutcomeOfABatchDoesNotWait has nobody come after it, whom only a
+// failed attempt could keep it waiting for.
+func TestTheLastOutcomeOfABatchDoesNotWait(t *testing.T) {
+	for _, tt := range []struct {
+		name                     string
+		loaded, recorded, groups int
+		wait                     time.Duration
+	}{
+		{"one", 1, 1, 0, time.Hour},
+		{"ten", 10, 10, 1, time.Hour},
+		{"more than a group", 27, 27, 2, time.Hour},
+		{"one failed", 10, 9, 1, 20 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, w, _ := openWired(t, nil)
+			dynamo.Gather(s, tt.wait)
+			var refs []webhook.Ref
+			for i := range tt.loaded {
+				refs = append(refs, put(t, s, ended(t, "j"+strconv.Itoa(i))).Ref())
+			}
+			works, err := s.Load(t.Context(), refs)
+			check(t, err)
+			var wait sync.WaitGroup
+			for _, work := range works[:tt.recorded] {
+				wait.Go(func() {
+					next, attempt := outcome(work.Delivery, webhook.StateDelivered, 200)
+					if err := s.Record(t.Context(), work.Delivery, next, attempt); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wait.Wait()
+			if got := w.count("BatchExecuteStatement"); got != tt.groups {
+				t.Errorf("%d requests for groups, want %d", got, tt.groups)
 			}
 		})
 	}

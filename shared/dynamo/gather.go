@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/jobhook/jobhook/shared/webhook"
 )
 
 // Bounds of a group of inserts.
@@ -30,20 +32,37 @@ type inserts struct {
 	wait  time.Duration                                 // of the first of a group, for company
 	write func(ctx context.Context, rows []item) []bool // which of them failed; nil: each is written alone
 	mu    sync.Mutex
+	out   int    // rows that may still come
 	open  *group // takes further rows
 }
 
-// Gather lets the first outcomes of a batch wait so long to be written
-// together. It is called before the store is used, by who records many at
-// once. It is no method, so that only their binaries hold the code for it.
+// Gather lets the first outcomes of what Load has read wait so long to be
+// written together; the last of them does not wait. It is called before the
+// store is used, by who records many at once. It is no method, so that only
+// their binaries hold the code for it.
 func Gather(s *Store, wait time.Duration) {
 	s.inserts.wait, s.inserts.write = wait, func(ctx context.Context, rows []item) []bool { return writeTogether(ctx, s, rows) }
+}
+
+// expect counts the deliveries that were read and may be recorded together, so
+// that the last of them need not wait for company. A function has one batch at a
+// time: what failed of the batch before is not waited for beside a larger one.
+func (i *inserts) expect(works []webhook.Work) {
+	n := 0
+	for _, w := range works {
+		if w.Err == nil && w.Delivery.State == webhook.StateQueued && isPlain(w.Delivery) {
+			n++
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.out = max(i.out, n)
 }
 
 // group is some rows on their way.
 type group struct {
 	rows   []item
-	full   chan struct{} // closed when no further row fits
+	full   chan struct{} // closed when no further row fits, or none is to come
 	done   chan struct{} // closed when failed is there
 	failed []bool
 }
@@ -78,7 +97,7 @@ func (i *inserts) join(row item) (g *group, at int) {
 	}
 	g = i.open
 	g.rows = append(g.rows, row)
-	if len(g.rows) == maxGroup {
+	if i.out = max(i.out-1, 0); i.out == 0 || len(g.rows) == maxGroup {
 		close(g.full)
 		i.open = nil
 	}

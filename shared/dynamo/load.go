@@ -33,6 +33,7 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 			works[i].Err = s.addTarget(ctx, targets, &works[i], now)
 		}
 	}
+	s.inserts.expect(works)
 	return works, wrap(s.addTrouble(ctx, works, trouble, now), "load silences and hosts")
 }
 

@@ -108,6 +108,9 @@ func (s *Store) replace(ctx context.Context, k key, read, next webhook.Delivery,
 		if errors.Is(err, errAlone) {
 			err = s.putFirst(ctx, read, row)
 		}
+		if err == nil {
+			s.planned.remove(read.Ref())
+		}
 		if !errors.Is(err, webhook.ErrStale) {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jobhook/jobhook/shared/job"
@@ -121,17 +123,36 @@ type Doorbell struct {
 	After time.Duration `json:"-"` // how long the queue keeps the message back
 }
 
-// ParseDoorbell reads a queue message.
+// ParseDoorbell reads a queue message. What Message writes is read without a
+// decoder.
 func ParseDoorbell(message string) (Doorbell, error) {
-	var d Doorbell
-	if err := json.Unmarshal([]byte(message), &d); err != nil {
-		return Doorbell{}, fmt.Errorf("message is no doorbell: %w", err)
+	d, ok := cutDoorbell(message)
+	if !ok {
+		if err := json.Unmarshal([]byte(message), &d); err != nil {
+			return Doorbell{}, fmt.Errorf("message is no doorbell: %w", err)
+		}
 	}
 	if d.Account == "" || d.Delivery == "" || d.Generation < 1 {
 		return Doorbell{}, errors.New("message is no doorbell: account, delivery or generation is missing")
 	}
 	return d, nil
 }
+
+// cutDoorbell cuts what Message wrote into its parts, unless one of them has
+// characters that JSON might write otherwise.
+func cutDoorbell(message string) (Doorbell, bool) {
+	rest, ok1 := strings.CutPrefix(message, `{"account":"`)
+	account, rest, ok2 := strings.Cut(rest, `","delivery":"`)
+	delivery, rest, ok3 := strings.Cut(rest, `","generation":`)
+	digits, ok4 := strings.CutSuffix(rest, "}")
+	generation, err := strconv.Atoi(digits)
+	if !ok1 || !ok2 || !ok3 || !ok4 || err != nil || strconv.Itoa(generation) != digits || strings.ContainsFunc(account+delivery, mayBeEscaped) {
+		return Doorbell{}, false
+	}
+	return Doorbell{Account: account, Delivery: delivery, Generation: generation}, true
+}
+
+func mayBeEscaped(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 
 // Message is the doorbell as a queue carries it.
 func (d Doorbell) Message() string {

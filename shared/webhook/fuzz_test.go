@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"maps"
 	"net"
 	"net/http"
@@ -124,16 +125,24 @@ func FuzzParseRetryAfter(f *testing.F) {
 	})
 }
 
-// FuzzParseDoorbell: a message that is understood is written as it was read.
+// FuzzParseDoorbell: a message that is understood is what encoding/json reads,
+// and is written as it was read.
 func FuzzParseDoorbell(f *testing.F) {
 	for _, seed := range []string{
 		`{"account":"acme","delivery":"dlv_1","generation":1}`, `{"account":"acme","delivery":"dlv_1","generation":0}`,
+		`{"account":"a","delivery":"b\u0041","generation":1}`, `{"account":"a","delivery":"b","generation":01}`, `{"account":"a","delivery":"é","generation":1}`,
+		`{"account":"a","delivery":"b","generation":1,"generation":2}`, `{"account":"a","delivery":"b","generation":1} `, `{"account":"a","delivery":"b","generation":+1}`,
 		`{"account":"a\u0000\ud800","delivery":"\"","generation":9223372036854775807}`, `{"generation":1e2}`, `{}`, `[]`, `null`, "", "{", `{"ACCOUNT":"a","delivery":"d","generation":2,"x":{}}`,
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, message string) {
 		d, err := webhook.ParseDoorbell(message)
+		var want webhook.Doorbell
+		understood := json.Unmarshal([]byte(message), &want) == nil && want.Account != "" && want.Delivery != "" && want.Generation > 0
+		if understood != (err == nil) || understood && d != want {
+			t.Errorf("%q is read as %+v, %v; want %+v", message, d, err, want)
+		}
 		if err != nil {
 			return
 		}
