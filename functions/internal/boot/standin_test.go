@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -27,6 +28,7 @@ import (
 // and their caches with them; AWS's is not on the same machine.
 type standIn struct {
 	*httptest.Server
+	wait     time.Duration // before each answer of its own
 	items    map[itemKey]json.RawMessage
 	inserted atomic.Int64 // rows
 	writes   atomic.Int64 // requests for them
@@ -37,14 +39,14 @@ type itemKey struct {
 	SK struct{ S string } `json:"sk"`
 }
 
-func newStandIn(t testing.TB, table string) *standIn {
+func newStandIn(t testing.TB, table string, wait time.Duration) *standIn {
 	t.Helper()
 	database := awstest.DynamoDB(t)
 	behind, err := url.Parse(database.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &standIn{items: map[itemKey]json.RawMessage{}}
+	s := &standIn{wait: wait, items: map[itemKey]json.RawMessage{}}
 	s.read(t, database.Config(), table)
 	others := httputil.NewSingleHostReverseProxy(behind)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,6 +56,7 @@ func newStandIn(t testing.TB, table string) *standIn {
 			others.ServeHTTP(w, r)
 			return
 		}
+		time.Sleep(s.wait)
 		b, err := answer(r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
