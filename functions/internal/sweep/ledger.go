@@ -235,9 +235,10 @@ func (a *audit) failed(ctx context.Context, first bool, err error) (skipped bool
 // skipAccount goes to the end of an account's books. What was found of it counts
 // for all; but its last ledger stays the one before, with its time.
 func (a *audit) skipAccount() {
+	a.abandonHour()
 	a.All.Add(a.Books)
 	a.Books = webhook.Ledger{Account: a.Account, CheckedAt: a.At}
-	a.Tries, a.Hour, a.From = 0, len(webhook.LedgerHours(a.At)), time.Time{}
+	a.Tries, a.Hour = 0, len(webhook.LedgerHours(a.At))
 }
 
 // step does the next thing: a part of an hour, or the end of an account.
@@ -250,6 +251,10 @@ func (a *audit) step(ctx context.Context) error {
 		return err
 	}
 	hour := hours[a.Hour]
+	if a.isOver(hour) {
+		a.abandonHour()
+		return nil
+	}
 	if !a.covers(hour) {
 		return a.revive(ctx, hour)
 	}
@@ -265,21 +270,35 @@ func (a *audit) step(ctx context.Context) error {
 	return a.compare(ctx, hour)
 }
 
+// keep is how long the account's deliveries are kept.
+func (a *audit) keep() time.Duration {
+	if days := a.settings.Quotas.RetentionDays; days > 0 {
+		return time.Duration(days) * 24 * time.Hour
+	}
+	return a.Retention
+}
+
+// isOver tells whether no delivery of jobs created in an hour need be there.
+func (a *audit) isOver(hour time.Time) bool { return a.now().Sub(hour)-time.Hour > a.keep() }
+
 // covers tells whether all deliveries of jobs created in an hour must still be
 // there. Before retention was changed they may have been kept for less, but an
 // account's for a day at least.
 func (a *audit) covers(hour time.Time) bool {
-	keep := a.Retention
-	if days := a.settings.Quotas.RetentionDays; days > 0 {
-		keep = time.Duration(days) * 24 * time.Hour
-	}
-	if a.now().Sub(hour)+time.Hour > keep || hour.Before(a.Begun) {
+	if a.now().Sub(hour)+time.Hour > a.keep() || hour.Before(a.Begun) {
 		return false
 	}
 	return a.At.Sub(hour) < ledgerYoung || !hour.Before(a.settings.UpdatedAt)
 }
 
 func (a *audit) nextHour() { a.Hour, a.From, a.Counted, a.Found = a.Hour+1, time.Time{}, 0, 0 }
+
+// abandonHour goes on with the next hour without what dispatch counted of this
+// one. What was found of it is there, and nobody could derive it.
+func (a *audit) abandonHour() {
+	a.Books.Uncounted += a.Found
+	a.nextHour()
+}
 
 // know reads what deliveries are compared with.
 func (a *audit) know(ctx context.Context) (err error) {

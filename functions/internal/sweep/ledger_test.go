@@ -393,8 +393,42 @@ func TestWhatIsStuckIsRungForThoughItsHourCannotBeCompared(t *testing.T) {
 					t.Errorf("%s is %s, want delivered", d.ID, d.State)
 				}
 			}
-			if next := w.nextCheck(t); next.Stuck != 0 {
-				t.Errorf("%+v, want nothing stuck any more", next)
+			w.now = w.created.Truncate(time.Hour).Add(24*time.Hour + time.Minute)
+			if next := w.check(t); next.Stuck != 0 {
+				t.Errorf("%+v, want nothing stuck any more a day later", next)
+			}
+		})
+	}
+}
+
+// TestAnHourThatCannotBeSettledBalances: what was found of it before is there.
+func TestAnHourThatCannotBeSettledBalances(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		hour   int // of webhook.LedgerHours
+		quotas webhook.Quotas
+		broken string // whose deliveries cannot be read
+		kept   bool   // the account's ledger
+	}{
+		{"the account was written meanwhile", 4, webhook.Quotas{}, "", true},
+		{"its deliveries are kept for a day only, and not read", 5, webhook.Quotas{RetentionDays: 1}, "acme", true},
+		{"the account is passed over", 4, webhook.Quotas{}, "acme", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newBooks(t)
+			w.sweep.Ledger.Books = unreadable{w.store, tt.broken}
+			w.now = w.created.Truncate(time.Hour).Add(30*time.Hour + time.Minute)
+			w.must(t, w.store.PutAccount(t.Context(), webhook.Account{ID: "acme", Quotas: tt.quotas, CreatedAt: w.created, UpdatedAt: w.now}))
+			hour := webhook.LedgerHours(w.now)[tt.hour]
+			w.must(t, w.store.SetLedgerCheck(t.Context(), webhook.LedgerCheck{}, webhook.LedgerCheck{
+				At: w.now, Begun: w.created.Add(-30 * 24 * time.Hour), Retention: dispatch.DefaultRetention, Version: 1, Tries: 4,
+				Account: "acme", Hour: tt.hour, From: hour.Add(time.Minute), Counted: 3, Found: 3,
+				Books: webhook.Ledger{Account: "acme", CheckedAt: w.now, States: map[webhook.State]int{webhook.StateDelivered: 3}}}))
+			if got := w.check(t); got.Uncounted != 3 || got.States[webhook.StateDelivered] != 3 || got.Accepted != 0 || got.Difference != 0 {
+				t.Errorf("%+v, want the three that were found there, and nobody to have counted them", got)
+			}
+			if l, err := w.store.Ledger(t.Context(), "acme"); (err == nil) != tt.kept {
+				t.Errorf("acme's ledger %+v, %v; want it kept: %t", l, err, tt.kept)
 			}
 		})
 	}

@@ -92,7 +92,7 @@ func (a *audit) compare(ctx context.Context, hour time.Time) error {
 }
 
 // revive rings for what is stuck of the next part of an hour of which nobody
-// knows what must be there. Nothing of it counts as accepted, and none as there.
+// knows what must be there. None of it counts as accepted, nor as there.
 func (a *audit) revive(ctx context.Context, hour time.Time) error {
 	end, p, now := hour.Add(time.Hour), &bookPage{}, a.now()
 	if a.From.IsZero() {
@@ -109,7 +109,7 @@ func (a *audit) revive(ctx context.Context, hour time.Time) error {
 		return err
 	}
 	if a.From = next; !next.Before(end) {
-		a.nextHour()
+		a.abandonHour()
 	}
 	return nil
 }
