@@ -72,8 +72,8 @@ func New(o Options) *Store {
 // maxParallel bounds the requests that one call makes at once.
 const maxParallel = 32
 
-// plannedSet remembers deliveries that were read from an event's plan, so that
-// Record need not look for the event again. It is only a saving; what is
+// plannedSet remembers deliveries of which an event's plan was read and no row,
+// so that Record need not look for the event again. It is only a saving; what is
 // recorded is forgotten, as its row tells from then on.
 type plannedSet struct {
 	mu  sync.Mutex

@@ -543,28 +543,13 @@ func TestFirstOutcomesOfABatchShareARequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			const taken = 7
-			s, w, _ := openWired(t, nil)
-			dynamo.Gather(s, 20*time.Millisecond)
-			all := make([]webhook.Delivery, 30)
-			refs := make([]webhook.Ref, len(all))
-			for i := range all {
-				all[i] = put(t, s, ended(t, "j"+strconv.Itoa(i)))
-				refs[i] = all[i].Ref()
-			}
-			_, err := s.Load(t.Context(), refs)
-			check(t, err)
-			early, attempt := outcome(all[taken], webhook.StateDelivered, 201)
-			check(t, s.Record(t.Context(), all[taken], early, attempt))
+			s, w, o := openWired(t, nil)
+			dynamo.Gather(s, 200*time.Millisecond)
+			works := loadNew(t, s, 30)
+			early, attempt := outcome(works[taken].Delivery, webhook.StateDelivered, 201)
+			check(t, dynamo.New(o).Record(t.Context(), works[taken].Delivery, early, attempt))
 			w.set(fault)
-			errs := make([]error, len(all))
-			var wait sync.WaitGroup
-			for i, d := range all {
-				wait.Go(func() {
-					next, attempt := outcome(d, webhook.StateDelivered, 200)
-					errs[i] = s.Record(t.Context(), d, next, attempt)
-				})
-			}
-			wait.Wait()
+			errs := recordAll(t, s, works)
 			if n := w.count("BatchExecuteStatement"); n == 0 {
 				t.Error("nobody shared a request")
 			}
@@ -572,7 +557,7 @@ func TestFirstOutcomesOfABatchShareARequest(t *testing.T) {
 				if (i == taken) != errors.Is(err, webhook.ErrStale) || i != taken && err != nil {
 					t.Errorf("record %d: %v", i, err)
 				}
-				list, err := s.Attempts(t.Context(), all[i].Ref())
+				list, err := s.Attempts(t.Context(), works[i].Delivery.Ref())
 				check(t, err)
 				if i != taken && len(list) != 1 {
 					t.Errorf("delivery %d has %d attempts, want 1", i, len(list))
@@ -582,8 +567,8 @@ func TestFirstOutcomesOfABatchShareARequest(t *testing.T) {
 	}
 }
 
-// TestTheLastOutcomeOfABatchDoesNotWait has nobody come after it, whom only a
-// failed attempt could keep it waiting for.
+// TestTheLastOutcomeOfABatchDoesNotWait: nobody comes after it. Only for one that
+// was put off it waits, its time.
 func TestTheLastOutcomeOfABatchDoesNotWait(t *testing.T) {
 	for _, tt := range []struct {
 		name                     string
@@ -593,32 +578,71 @@ func TestTheLastOutcomeOfABatchDoesNotWait(t *testing.T) {
 		{"one", 1, 1, 0, time.Hour},
 		{"ten", 10, 10, 1, time.Hour},
 		{"more than a group", 27, 27, 2, time.Hour},
-		{"one failed", 10, 9, 1, 20 * time.Millisecond},
+		{"one put off", 10, 9, 1, 200 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, w, _ := openWired(t, nil)
 			dynamo.Gather(s, tt.wait)
-			var refs []webhook.Ref
-			for i := range tt.loaded {
-				refs = append(refs, put(t, s, ended(t, "j"+strconv.Itoa(i))).Ref())
+			for i, err := range recordAll(t, s, loadNew(t, s, tt.loaded)[:tt.recorded]) {
+				if err != nil {
+					t.Errorf("record %d: %v", i, err)
+				}
 			}
-			works, err := s.Load(t.Context(), refs)
-			check(t, err)
-			var wait sync.WaitGroup
-			for _, work := range works[:tt.recorded] {
-				wait.Go(func() {
-					next, attempt := outcome(work.Delivery, webhook.StateDelivered, 200)
-					if err := s.Record(t.Context(), work.Delivery, next, attempt); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			wait.Wait()
 			if got := w.count("BatchExecuteStatement"); got != tt.groups {
 				t.Errorf("%d requests for groups, want %d", got, tt.groups)
 			}
 		})
 	}
+}
+
+// TestOutcomesThatAreTriedAgainShareARequest: none could be written at first.
+func TestOutcomesThatAreTriedAgainShareARequest(t *testing.T) {
+	s, w, _ := openWired(t, nil)
+	dynamo.Gather(s, time.Hour)
+	works := loadNew(t, s, 5)
+	w.set(func(string, int, []byte, func([]byte) (*http.Response, error)) (*http.Response, error) {
+		return answer(http.StatusBadRequest, `{"__type":"com.amazonaws.dynamodb.v20120810#AccessDeniedException"}`)
+	})
+	for i, err := range recordAll(t, s, works) {
+		if err == nil {
+			t.Errorf("record %d: no error, want that of the store", i)
+		}
+	}
+	w.set(nil)
+	for i, err := range recordAll(t, s, works) {
+		if err != nil {
+			t.Errorf("record %d, once more: %v", i, err)
+		}
+	}
+	if got := w.count("BatchExecuteStatement"); got != 1 {
+		t.Errorf("%d requests for groups, want one for all five", got)
+	}
+}
+
+// loadNew reads so many deliveries to which nothing was done yet.
+func loadNew(t *testing.T, s *dynamo.Store, n int) []webhook.Work {
+	t.Helper()
+	var refs []webhook.Ref
+	for i := range n {
+		refs = append(refs, put(t, s, ended(t, "j"+strconv.Itoa(i))).Ref())
+	}
+	works, err := s.Load(t.Context(), refs)
+	check(t, err)
+	return works
+}
+
+// recordAll records a success of each, all at once.
+func recordAll(t *testing.T, s *dynamo.Store, works []webhook.Work) []error {
+	errs := make([]error, len(works))
+	var wait sync.WaitGroup
+	for i, w := range works {
+		wait.Go(func() {
+			next, attempt := outcome(w.Delivery, webhook.StateDelivered, 200)
+			errs[i] = s.Record(t.Context(), w.Delivery, next, attempt)
+		})
+	}
+	wait.Wait()
+	return errs
 }
 
 func (w *wire) count(operation string) int {

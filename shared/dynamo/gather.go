@@ -29,11 +29,11 @@ var errAlone = errors.New("not inserted with others")
 // and a sixth of the processor time. BatchWriteItem would overwrite what is
 // there; the INSERT of PartiQL does not.
 type inserts struct {
-	wait  time.Duration                                 // of the first of a group, for company
-	write func(ctx context.Context, rows []item) []bool // which of them failed; nil: each is written alone
-	mu    sync.Mutex
-	out   int    // rows that may still come
-	open  *group // takes further rows
+	wait    time.Duration                                 // of the first of a group, for company
+	write   func(ctx context.Context, rows []item) []bool // which of them failed; nil: each is written alone
+	mu      sync.Mutex
+	awaited int    // rows that may still come
+	open    *group // takes further rows
 }
 
 // Gather lets the first outcomes of what Load has read wait so long to be
@@ -45,8 +45,9 @@ func Gather(s *Store, wait time.Duration) {
 }
 
 // expect counts the deliveries that were read and may be recorded together, so
-// that the last of them need not wait for company. A function has one batch at a
-// time: what failed of the batch before is not waited for beside a larger one.
+// that the last of them need not wait for company. It is for one batch at a time.
+// Those that are put off are not recorded: the next batches wait for as many, at
+// most their time, unless they are larger.
 func (i *inserts) expect(works []webhook.Work) {
 	n := 0
 	for _, w := range works {
@@ -56,7 +57,14 @@ func (i *inserts) expect(works []webhook.Work) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.out = max(i.out, n)
+	i.awaited = max(i.awaited, n)
+}
+
+// expectAgain counts one that could not be written: its caller tries again.
+func (i *inserts) expectAgain() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.awaited++
 }
 
 // group is some rows on their way.
@@ -97,7 +105,7 @@ func (i *inserts) join(row item) (g *group, at int) {
 	}
 	g = i.open
 	g.rows = append(g.rows, row)
-	if i.out = max(i.out-1, 0); i.out == 0 || len(g.rows) == maxGroup {
+	if i.awaited = max(i.awaited-1, 0); i.awaited == 0 || len(g.rows) == maxGroup {
 		close(g.full)
 		i.open = nil
 	}

@@ -33,8 +33,11 @@ func (s *Store) Load(ctx context.Context, refs []webhook.Ref) ([]webhook.Work, e
 			works[i].Err = s.addTarget(ctx, targets, &works[i], now)
 		}
 	}
+	if err := s.addTrouble(ctx, works, trouble, now); err != nil {
+		return nil, wrap(err, "load silences and hosts")
+	}
 	s.inserts.expect(works)
-	return works, wrap(s.addTrouble(ctx, works, trouble, now), "load silences and hosts")
+	return works, nil
 }
 
 // loadRows reads the events and the rows, and whether there is trouble of which
@@ -112,7 +115,7 @@ func (s *Store) work(r webhook.Ref, all map[key]item, now time.Time) (w webhook.
 	if !found {
 		w.Err = wrap(webhook.ErrNotFound, "event %s", d.EventID)
 	}
-	if isPlanned {
+	if isPlanned && isPlain(d) {
 		s.planned.add(r)
 	}
 	w.Delivery = d

@@ -108,10 +108,12 @@ func (s *Store) replace(ctx context.Context, k key, read, next webhook.Delivery,
 		if errors.Is(err, errAlone) {
 			err = s.putFirst(ctx, read, row)
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			s.planned.remove(read.Ref())
-		}
-		if !errors.Is(err, webhook.ErrStale) {
+			return nil
+		case !errors.Is(err, webhook.ErrStale):
+			s.inserts.expectAgain()
 			return err
 		}
 	}
