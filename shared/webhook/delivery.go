@@ -146,7 +146,8 @@ func cutDoorbell(message string) (Doorbell, bool) {
 	delivery, rest, ok3 := strings.Cut(rest, `","generation":`)
 	digits, ok4 := strings.CutSuffix(rest, "}")
 	generation, err := strconv.Atoi(digits)
-	if !ok1 || !ok2 || !ok3 || !ok4 || err != nil || strconv.Itoa(generation) != digits || strings.ContainsFunc(account+delivery, mayBeEscaped) {
+	if !ok1 || !ok2 || !ok3 || !ok4 || err != nil || strconv.Itoa(generation) != digits ||
+		strings.ContainsFunc(account, mayBeEscaped) || strings.ContainsFunc(delivery, mayBeEscaped) {
 		return Doorbell{}, false
 	}
 	return Doorbell{Account: account, Delivery: delivery, Generation: generation}, true

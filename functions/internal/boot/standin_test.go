@@ -49,9 +49,10 @@ func newStandIn(t testing.TB, table string, wait time.Duration) *standIn {
 	s := &standIn{wait: wait, items: map[itemKey]json.RawMessage{}}
 	s.read(t, database.Config(), table)
 	others := httputil.NewSingleHostReverseProxy(behind)
+	own := map[string]func(io.Reader) ([]byte, error){"BatchGetItem": s.get, "BatchExecuteStatement": s.insert, "PutItem": s.put}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		answer := map[string]func(io.Reader) ([]byte, error){"BatchGetItem": s.get, "BatchExecuteStatement": s.insert, "PutItem": s.put}[operation]
+		answer := own[operation]
 		if answer == nil {
 			others.ServeHTTP(w, r)
 			return
