@@ -17,16 +17,16 @@ import (
 // a million is passed over.
 const leap = 25
 
-// holding is an endpoint that holds deliveries: the place of the oldest in the index.
-type holding item
+// holder is what begins the place of a held row in the index: account, endpoint
+// and a space after each.
+func (i item) holder() string {
+	account, rest, _ := strings.Cut(i.getText(attrDueAt), " ")
+	endpoint, _, _ := strings.Cut(rest, " ")
+	return heldBy(account, endpoint)
+}
 
-func (h holding) at() string { return item(h).getText(attrDueAt) }
-
-// by is the endpoint, as heldBy.
-func (h holding) by() string { return holder(h.at()) }
-
-// since is when the job of the oldest delivery was created.
-func (h holding) since() string { return h.at()[len(h.by()):] }
+// heldSince is when the job of a held row in the index was created.
+func (i item) heldSince() string { return i.getText(attrDueAt)[len(i.holder()):] }
 
 // Holders returns the endpoints with held deliveries that no due time brings
 // back, the one first whose deliveries have waited longest. As the index may be
@@ -38,32 +38,34 @@ func (s *Store) Holders(ctx context.Context) ([]webhook.Holder, error) {
 // FirstHolders returns at most limit of them, and looks at no more in each shard
 // of the index. Which these are is open when there are more.
 func (s *Store) FirstHolders(ctx context.Context, limit int) ([]webhook.Holder, error) {
-	all, err := allShards(ctx, heldPrefix, func(ctx context.Context, shard string) ([]holding, error) { return s.heldOf(ctx, shard, limit) })
+	all, err := allShards(ctx, heldPrefix, func(ctx context.Context, shard string) ([]item, error) { return s.heldOf(ctx, shard, limit) })
 	if err != nil {
 		return nil, wrap(err, "endpoints that hold deliveries")
 	}
-	slices.SortFunc(all, func(a, b holding) int { return cmp.Or(cmp.Compare(a.since(), b.since()), cmp.Compare(a.by(), b.by())) })
+	all = inOrder(all, func(a, b *item) int {
+		return cmp.Or(cmp.Compare(a.heldSince(), b.heldSince()), cmp.Compare(a.holder(), b.holder()))
+	})
 	list, err := s.readHolders(ctx, all[:min(limit, len(all))])
 	return list, wrap(err, "endpoints that hold deliveries")
 }
 
 // heldOf leaps over one shard of the index from endpoint to endpoint, until it
-// has found limit of them.
-func (s *Store) heldOf(ctx context.Context, shard string, limit int) (all []holding, err error) {
+// has found limit of them: the row of each that has been held longest.
+func (s *Store) heldOf(ctx context.Context, shard string, limit int) (all []item, err error) {
 	for from := " "; len(all) < limit; {
 		index, err := s.indexed(ctx, shard, from, afterAll, leap)
 		if err != nil || len(index) == 0 {
 			return all, err
 		}
 		for _, i := range index {
-			if h := holding(i); len(all) == 0 || all[len(all)-1].by() != h.by() {
-				all = append(all, h)
+			if len(all) == 0 || all[len(all)-1].holder() != i.holder() {
+				all = append(all, i)
 			}
 		}
 		if len(index) < leap {
 			return all, nil
 		}
-		from = all[len(all)-1].by() + afterAll
+		from = all[len(all)-1].holder() + afterAll
 	}
 	return all, nil
 }
@@ -71,11 +73,11 @@ func (s *Store) heldOf(ctx context.Context, shard string, limit int) (all []hold
 // readHolders reads the endpoints as they are now, and why each holds its oldest
 // delivery. One that cannot be understood is left out: it must not keep others
 // from being released.
-func (s *Store) readHolders(ctx context.Context, all []holding) ([]webhook.Holder, error) {
+func (s *Store) readHolders(ctx context.Context, all []item) ([]webhook.Holder, error) {
 	keys := make([]key, 0, 2*len(all))
-	for _, h := range all {
-		keys = append(keys, item(h).key())
-		if d := namedBy(h.by()); d.Target.Endpoint != "" {
+	for _, i := range all {
+		keys = append(keys, i.key())
+		if d := namedBy(i.holder()); d.Target.Endpoint != "" {
 			keys = append(keys, endpointKey(d.Account, d.Target.Endpoint))
 		}
 	}
@@ -84,10 +86,10 @@ func (s *Store) readHolders(ctx context.Context, all []holding) ([]webhook.Holde
 		return nil, err
 	}
 	list := make([]webhook.Holder, 0, len(all))
-	for _, h := range all {
-		d := namedBy(h.by())
+	for _, held := range all {
+		d := namedBy(held.holder())
 		of := webhook.Holder{Account: d.Account, Endpoint: webhook.Endpoint{ID: d.Target.Endpoint}}
-		if row := items[item(h).key()]; row.getText(attrState) == string(webhook.StateHeld) {
+		if row := items[held.key()]; row.getText(attrState) == string(webhook.StateHeld) {
 			of.Why = row.getText(attrReason)
 		}
 		if i, ok := items[endpointKey(d.Account, d.Target.Endpoint)]; ok {
@@ -101,14 +103,6 @@ func (s *Store) readHolders(ctx context.Context, all []holding) ([]webhook.Holde
 		list = append(list, of)
 	}
 	return list, nil
-}
-
-// holder is what begins the positions of an endpoint's held rows: account,
-// endpoint and a space after each.
-func holder(at string) string {
-	account, rest, _ := strings.Cut(at, " ")
-	endpoint, _, _ := strings.Cut(rest, " ")
-	return heldBy(account, endpoint)
 }
 
 // namedBy is a delivery of which only the endpoint is known.
@@ -197,13 +191,9 @@ func ignore(err error, harmless ...error) error {
 // expiredHeld returns held deliveries that have expired, up to limit of each
 // endpoint whose oldest one has: a paused one may have a million that have not.
 func (s *Store) expiredHeld(ctx context.Context, now time.Time, limit int) ([]webhook.Delivery, error) {
-	all, err := allShards(ctx, heldPrefix, func(ctx context.Context, shard string) ([]holding, error) { return s.heldOf(ctx, shard, math.MaxInt) })
+	first, err := allShards(ctx, heldPrefix, func(ctx context.Context, shard string) ([]item, error) { return s.heldOf(ctx, shard, math.MaxInt) })
 	if err != nil {
 		return nil, err
-	}
-	first := make([]item, len(all))
-	for n, h := range all {
-		first[n] = item(h)
 	}
 	rows, err := s.rows(ctx, first)
 	if err != nil {

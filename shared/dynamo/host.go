@@ -1,10 +1,8 @@
 package dynamo
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -98,9 +96,7 @@ func (s *Store) Hosts(ctx context.Context, limit int) (list []webhook.HostHealth
 			}
 		}
 	}
-	items = items[:min(limit, len(items))]
-	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.getText(attrHost), b.getText(attrHost)) })
-	for _, i := range items {
+	for _, i := range inOrder(items[:min(limit, len(items))], byText(attrHost)) {
 		list = append(list, decodeHost(i, now))
 	}
 	return list, nil

@@ -1,6 +1,8 @@
 package dynamo
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,6 +41,26 @@ func (i item) bool(name string, v bool) item {
 		i[name] = &types.AttributeValueMemberBOOL{Value: true}
 	}
 	return i
+}
+
+// inOrder returns a list in order. It sorts pointers: they share one sort in the
+// binary, where each type of its own adds another, and long ones stay in place.
+func inOrder[T any](list []T, compare func(a, b *T) int) []T {
+	order := make([]*T, len(list))
+	for n := range list {
+		order[n] = &list[n]
+	}
+	slices.SortFunc(order, compare)
+	sorted := make([]T, len(order))
+	for n, p := range order {
+		sorted[n] = *p
+	}
+	return sorted
+}
+
+// byText compares items by an attribute's text.
+func byText(name string) func(a, b *item) int {
+	return func(a, b *item) int { return cmp.Compare(a.getText(name), b.getText(name)) }
 }
 
 func (i item) getText(name string) string {

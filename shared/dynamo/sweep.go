@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -43,7 +42,7 @@ func (s *Store) indexed(ctx context.Context, shard, from, to string, limit int) 
 
 // allShards calls f for each shard of the sparse index, side by side, and puts
 // what they return together.
-func allShards[T any](ctx context.Context, prefix string, f func(ctx context.Context, shard string) ([]T, error)) (all []T, err error) {
+func allShards(ctx context.Context, prefix string, f func(ctx context.Context, shard string) ([]item, error)) (all []item, err error) {
 	var mu sync.Mutex
 	err = inParallel(ctx, dueShards, func(ctx context.Context, i int) error {
 		list, err := f(ctx, prefix+strconv.Itoa(i))
@@ -64,8 +63,7 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]webhook
 	if err != nil {
 		return nil, wrap(err, "due deliveries")
 	}
-	slices.SortFunc(found, func(a, b item) int { return cmp.Compare(a.getText(attrDueAt), b.getText(attrDueAt)) })
-	rows, err := s.rows(ctx, found[:min(limit, len(found))])
+	rows, err := s.rows(ctx, inOrder(found, byText(attrDueAt))[:min(limit, len(found))])
 	if err != nil {
 		return nil, wrap(err, "due deliveries")
 	}
@@ -79,7 +77,7 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]webhook
 			due = append(due, d)
 		}
 	}
-	slices.SortFunc(due, func(a, b webhook.Delivery) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID)) })
+	due = inOrder(due, func(a, b *webhook.Delivery) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID)) })
 	return due, wrap(s.endExpired(ctx, over, now), "end expired deliveries")
 }
 

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -203,11 +204,10 @@ func (s *Store) groupOf(account string, items []item) (g eventGroup, err error) 
 		rows[d.ID] = current(rows[d.ID], d)
 	}
 	now := s.now()
-	for _, d := range rows {
-		if d, ok := aged(d, now); ok {
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(rows))) {
+		if d, ok := aged(rows[id], now); ok {
 			g.deliveries = append(g.deliveries, d)
 		}
 	}
-	slices.SortFunc(g.deliveries, func(a, b webhook.Delivery) int { return cmp.Compare(b.ID, a.ID) })
 	return g, nil
 }
