@@ -231,6 +231,7 @@ func New(c Config) *API {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	watched := &response{ResponseWriter: w}
 	defer a.recovered(watched, r)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if a.crossOrigin(watched, r) {
 		return
 	}

@@ -149,7 +149,6 @@ func (a *API) serveLocal(w http.ResponseWriter, r *http.Request, s webhook.Resul
 	}
 	w.Header().Set("Content-Type", o.ContentType)
 	w.Header().Set("Content-Disposition", files.Disposition(o.FileName))
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	out := download.NewAnswer(w, func(status int) {
 		if !download.Continues(status, r.Header.Get("Range")) {
 			a.noteDownload(r, s, o.FileName)

@@ -44,6 +44,23 @@ func TestPagesNeedNoScriptAndNothingOfAnotherHost(t *testing.T) {
 	}
 }
 
+// TestNoAnswerIsGuessedAt: answers hold what platforms and receivers wrote.
+func TestNoAnswerIsGuessedAt(t *testing.T) {
+	s := newSite(t)
+	for _, tt := range []struct {
+		key, method, target string
+		status              int
+	}{
+		{s.acme, "GET", "/v1/deliveries", 200}, {s.acme, "GET", "/v1/endpoints/ep_none", 404}, {"", "GET", "/v1/deliveries", 401},
+		{s.acme, "DELETE", "/v1/deliveries", 405}, {"", "GET", "//", 404}, {"", "GET", "/openapi.json", 200}, {s.acme, "POST", "/v1/endpoints", 400},
+	} {
+		got := s.do(tt.key, tt.method, tt.target, "")
+		if got.status != tt.status || got.header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s %s: got %d, %q; want %d, nosniff", tt.method, tt.target, got.status, got.header.Get("X-Content-Type-Options"), tt.status)
+		}
+	}
+}
+
 func TestTheDocsShowEveryOperation(t *testing.T) {
 	s := newSite(t)
 	page := s.do("", "GET", "/docs", "").body
