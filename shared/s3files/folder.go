@@ -1,7 +1,6 @@
 package s3files
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -28,13 +27,9 @@ func (f Folder) List(ctx context.Context, limit int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	order := make([]*files.Info, len(list))
-	for i := range list {
-		order[i] = &list[i]
-	}
-	slices.SortFunc(order, func(a, b *files.Info) int { return cmp.Or(a.Modified.Compare(b.Modified), cmp.Compare(a.Key, b.Key)) })
-	keys := make([]string, len(order))
-	for i, info := range order {
+	slices.SortStableFunc(list, func(a, b files.Info) int { return a.Modified.Compare(b.Modified) })
+	keys := make([]string, len(list))
+	for i, info := range list {
 		keys[i] = info.Key
 	}
 	return keys, nil
