@@ -188,6 +188,7 @@ func (c *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		watched := &response{ResponseWriter: w}
 		defer c.recovered(m.system, watched, r)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if path.Clean(p) != p { // the mux would redirect, which no system does
 			c.refuse(m.system, watched, r, noPath())
 			return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -138,6 +139,24 @@ func TestPathsThatAreNoneAreAnsweredInTheSystemsWords(t *testing.T) {
 	for _, path := range []string{"/", "/v1/jobs", "/serpwowx/batches/1", "/hkube/api/v2/exec/status/x"} {
 		if got := s.get("", path); got.status != 404 {
 			t.Errorf("%s: got %s", path, got)
+		}
+	}
+}
+
+func TestNoAnswerIsGuessedAt(t *testing.T) {
+	s := newSite(t)
+	for _, base := range systems() {
+		for _, key := range []string{"", acme} {
+			if got := s.get(key, base+"/x"); got.header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s: header %v, want nosniff", base, got.header)
+			}
+		}
+	}
+	for _, route := range routes() {
+		for _, id := range []string{"1", "no such"} {
+			if got := s.get(acme, strings.Replace(route, "%s", url.PathEscape(id), 1)); got.header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s: header %v, want nosniff", route, got.header)
+			}
 		}
 	}
 }

@@ -38,7 +38,6 @@ func (c *routes) serveFile(w http.ResponseWriter, r *http.Request, set webhook.R
 	defer file.Close()
 	w.Header().Set("Content-Type", files.ContentType(name))
 	w.Header().Set("Content-Disposition", files.Disposition(name))
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	return c.send(w, r, file, size, func() { c.note(r, set.Token, name) })
 }
 
